@@ -37,7 +37,7 @@ const session = storeIn(() => sessionStorage);
 
 // For the lifetime of a tab; its history entry survives a reload even if nothing else is stored.
 export const DIALOG = "hunyuan_dialog"; // what has a name like this belongs to a single entry (back.js)
-const isOfTab = ([name]) => name.startsWith("hunyuan_") && !name.startsWith(DIALOG);
+const isOfTab = (/** @type {[string, any]} */ [name]) => name.startsWith("hunyuan_") && !name.startsWith(DIALOG);
 const entry = () => attempt(() => history.state) || {};
 let carried = Object.entries(entry()).filter(isOfTab);
 

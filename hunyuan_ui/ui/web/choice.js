@@ -82,6 +82,8 @@ export function createChoice(element, part, does) {
   return {
     isOn: () => isOn,
     choose,
+    /** Mark the chosen ones among newly drawn cards. */
+    mark: () => isOn && mark(),
     /** Let the visitor select a second video, which is compared with this one immediately. */
     seekSecond: (first) => set(true, first),
     /** Deselect videos that no longer exist. @param {(video: any) => boolean} isThere */

@@ -25,9 +25,12 @@ export function gallery({ element, props }) {
   let before = null; // cursor of the next page
   let asked = 0; // answers to older requests are dropped
   let lists = 0; // how often the list was reloaded
-  let isLoading = false;
+  let listed = ""; // the query of the shown list, to which `before` belongs
+  /** @type {{isFirst: boolean} | null} */
+  let loading = null; // the page that is on its way
   /** @type {{isFirst: boolean} | null} */
   let owed = null; // the last requested page, if it did not arrive
+  let isNewsDue = false; // a first page on its way may be older than a video that has come since
   let typing;
   /** @type {string | null} */
   let unopened = null; // the video that the page's address names, if its answer was lost
@@ -46,7 +49,7 @@ export function gallery({ element, props }) {
   }
 
   function say(text, isProblem = false) {
-    part("line").textContent = text || "";
+    if (part("line").textContent !== (text || "")) part("line").textContent = text || ""; // it is read out when set
     part("line").classList.toggle("problem", isProblem);
   }
   const sayProblem = (answer) => say(answer.problem || words["gallery.unreachable"], true);
@@ -88,19 +91,28 @@ export function gallery({ element, props }) {
     return keeping() === "kept" ? "gallery.empty_help" : "gallery.empty_help_address";
   }
 
+  function wished() {
+    const query = new URLSearchParams({ search: searched(), shape: part("shape").value });
+    if (onlyFavourites()) query.set("favourites", "1");
+    if (everybody.checked) query.set("everybody", "1");
+    return String(query);
+  }
+
+  /** Load the next page of the shown list, or the first one of another list that was wished for since. */
+  function goOn() {
+    if (!loading) page(owed || { isFirst: !shown.length || wished() !== listed });
+  }
+
   async function page({ isFirst }) {
     asked += 1;
     lists += Number(isFirst);
     const question = asked;
-    const query = new URLSearchParams({ search: searched(), shape: part("shape").value });
-    if (onlyFavourites()) query.set("favourites", "1");
-    if (everybody.checked) query.set("everybody", "1");
-    if (!isFirst && before) query.set("before", before);
-    isLoading = true;
+    const query = wished();
+    loading = { isFirst };
     const since = newer.now();
-    const answer = await ask(`videos?${query}`);
+    const answer = await ask(`videos?${query}${!isFirst && before ? `&before=${encodeURIComponent(before)}` : ""}`);
     if (question !== asked) return;
-    isLoading = false;
+    loading = null;
     owed = answer.isOk ? null : { isFirst };
     if (!answer.isOk) {
       sayProblem(answer);
@@ -110,15 +122,18 @@ export function gallery({ element, props }) {
     if (isFirst || part("line").classList.contains("problem")) say("");
     if (isFirst) {
       shown = [];
+      listed = query;
       part("posters").replaceChildren();
     }
     const found = fresh(newer.over(answer.videos, since));
     shown.push(...found);
     part("posters").append(...found.map(drawCard));
+    choice.mark();
     before = answer.before;
     showNothing();
     if (isFirst) tellFound();
     watchTheEnd();
+    if (isNewsDue) lookForNews();
   }
 
   const fresh = (videos) => videos.filter((video) => !shown.some((known) => known.id === video.id));
@@ -158,6 +173,9 @@ export function gallery({ element, props }) {
 
   // New videos are prepended; the displayed ones stay in place.
   async function lookForNews() {
+    isNewsDue = Boolean(loading?.isFirst);
+    if (isNewsDue) return;
+    if (owed?.isFirst) return page(owed);
     if (isFiltered()) return;
     const list = lists;
     const videos = [];
@@ -178,6 +196,7 @@ export function gallery({ element, props }) {
     shown.unshift(...found);
     part("posters").prepend(...found.map(drawCard));
     if (found.length) moved();
+    choice.mark();
     showNothing();
   }
 
@@ -225,7 +244,7 @@ export function gallery({ element, props }) {
   }
 
   const atTheEnd = new IntersectionObserver((seen) => {
-    if (seen.some((entry) => entry.isIntersecting) && before && !isLoading) page({ isFirst: false });
+    if (seen.some((entry) => entry.isIntersecting) && before) goOn();
   });
 
   function watchTheEnd() {
@@ -246,7 +265,7 @@ export function gallery({ element, props }) {
   /** Load the next page before the dialog has come to the end of this one. */
   function stockUp(id) {
     const at = shown.findIndex((video) => video.id === id);
-    if (before && !isLoading && at >= shown.length - STOCK) page({ isFirst: false });
+    if (before && at >= shown.length - STOCK) goOn();
   }
 
   async function find(id) {
@@ -293,7 +312,7 @@ export function gallery({ element, props }) {
       // What an input method is still composing are letters that nobody searches for.
       if (!isComposing) typing = setTimeout(page, SEARCH_AFTER_MS, { isFirst: true });
     });
-  part("more").addEventListener("click", () => page({ isFirst: shown.length === 0 }));
+  part("more").addEventListener("click", goOn);
   part("shape").addEventListener("change", () => page({ isFirst: true }));
   part("favourites").addEventListener("click", () => {
     part("favourites").setAttribute("aria-pressed", String(!onlyFavourites()));
@@ -339,8 +358,8 @@ export function gallery({ element, props }) {
     part("line").scrollIntoView({ block: "center" });
   });
 
-  const wished = addressedVideo();
+  const addressed = addressedVideo();
   page({ isFirst: true }).then(() => {
-    if (wished) openById(wished);
+    if (addressed) openById(addressed);
   });
 }
