@@ -110,6 +110,22 @@ for (const [what, change] of [
     assert.equal(part("checked").hidden, true);
   });
 
+test("the list that was sent is the one that stays as it is, whatever is written while it is on its way", async () => {
+  await type("budget", "5");
+  await check();
+  await send();
+  await type("name", "crows");
+  form = { ...FORM, width: 128 };
+  browser.emit("priced-anew");
+  await browser.answer("lists/send", SENT);
+  assert.equal(part("take").hidden, true); // a list of this name was not sent
+  for (const name of ["fox", "foxes"]) await type("name", name);
+  assert.equal(part("take").hidden, false);
+  await check();
+  const [first, again] = browser.asked.filter(({ path }) => path === "lists/check").map(({ body }) => body);
+  assert.deepEqual(again, first);
+});
+
 test("two presses send one list, and one that was refused is said", async () => {
   await type("budget", "5");
   await check();

@@ -172,7 +172,8 @@ export function batch({ element, props }) {
       const json = { ...checked.wish, budget_usd: Number(draft.budget), shown_usd: checked.most_usd };
       const answer = await ask("lists/send", { json, within_ms: READ_WITHIN_MS });
       if (!answer.isOk) return say(answer.problem || answer.error || words["batch.unanswered"]);
-      change({ sentName: draft.name });
+      change({ sentName: json.name, sentForm: json.form }); // whatever was typed meanwhile
+      takeForm();
       lasting.set(DRAFT, JSON.stringify(draft));
       retry.checked = false;
       checked = null;
@@ -220,7 +221,7 @@ export function batch({ element, props }) {
   });
   part("take").addEventListener("click", () =>
     keepingFocus(dialog, () => {
-      change({ sentName: "" });
+      change({ sentName: "", sentForm: null });
       takeForm();
       show();
     }),

@@ -8,8 +8,8 @@ const ACTIVE = ["queued", "submitting", "running", "downloading"];
 
 /**
  * @typedef {{text: string, kind: string, name: string, budget: string, picks: string, picksSeed: string,
- *   form: Object<string, any> | null, sentName: string}} Draft
- * `form` has the values for fields that rows leave out; `sentName` is the name under which it was sent.
+ *   form: Object<string, any> | null, sentName: string, sentForm: Object<string, any> | null}} Draft
+ * `form` has the values for fields that rows leave out; `sentName` is the name under which it was sent, with `sentForm`.
  */
 
 /** @type {Draft} */
@@ -22,6 +22,7 @@ export const EMPTY = {
   picksSeed: "0",
   form: null,
   sentName: "",
+  sentForm: null,
 };
 
 /** Return a file's list format, by its extension. */
@@ -63,7 +64,10 @@ export const isAsSent = (draft) => draft.form !== null && draft.sentName !== "" 
  * @param {Object<string, any> | null} formNow
  * @returns {Draft}
  */
-export const withForm = (draft, formNow) => (isAsSent(draft) ? draft : { ...draft, form: formNow });
+export const withForm = (draft, formNow) => ({
+  ...draft,
+  form: isAsSent(draft) ? (draft.sentForm ?? draft.form) : formNow,
+});
 
 /**
  * Return the body of a request to the server.
