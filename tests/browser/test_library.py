@@ -83,9 +83,14 @@ def test_the_controls_of_one_clicks_videos_have_names_that_tell_them_apart(
 
 def test_more_videos_come_when_the_end_is_reached(gallery: Page) -> None:
     assert cards(gallery).count() == 24
-    cards(gallery).nth(23).scroll_into_view_if_needed()
+    held: list[Route] = []
+    gallery.route("**/gradio_api/hunyuan/videos?*before=*", lambda route: held.append(route))
+    gallery.locator(".videos .more").focus()
+    until(gallery, lambda: bool(held))
+    held[0].continue_()
     expect(cards(gallery)).to_have_count(30)
     expect(gallery.locator(".videos .more")).to_be_hidden()
+    expect(cards(gallery).nth(24)).to_be_focused()
 
 
 def test_search_narrows_the_grid_and_says_when_nothing_is_left(gallery: Page) -> None:

@@ -97,6 +97,44 @@ for (const [status, isGone] of [
     assert.deepEqual(browser.said, isGone ? ["b"] : []);
   });
 
+test("only a deletion takes the focus to its undoing, not what becomes of an earlier one", async () => {
+  const undo = grid.part("undo");
+  remove("a");
+  grid.part("delete-now").click();
+  remove("b");
+  assert.equal(undo.focused, 2);
+  await settled();
+  await browser.answer("videos/a", { problem: "Not now." }, 503);
+  assert.deepEqual(ids(), ["a", "c"]);
+  assert.equal(undo.focused, 2);
+  remove("c");
+  assert.equal(undo.focused, 3);
+});
+
+test("where the focused video goes, the one in its place gets the focus, also in a list that was drawn anew", async () => {
+  const focusIn = (id) => {
+    const item = grid.part("posters").querySelector(`[data-id="${id}"]`);
+    browser.page.activeElement = { isConnected: false };
+    item.contains = () => true;
+  };
+  const tile = (id) => grid.part("posters").querySelector(`[data-id="${id}"]`).querySelector(".tile-button");
+  focusIn("b");
+  browser.hearsFromTab("hunyuan-deleted", "b");
+  assert.deepEqual([tile("a").focused, tile("c").focused], [0, 1]);
+  focusIn("c");
+  browser.hearsFromTab("hunyuan-deleted", "c");
+  assert.equal(tile("a").focused, 1);
+  focusIn("a");
+  grid.part("shape").dispatchEvent(new Event("change"));
+  await browser.answer(FIRST, { videos: [video("d"), video("a")], before: null });
+  assert.deepEqual([tile("d").focused, tile("a").focused], [0, 1]);
+  focusIn("a");
+  browser.hearsFromTab("hunyuan-deleted", "d");
+  focusIn("a");
+  browser.hearsFromTab("hunyuan-deleted", "a");
+  assert.equal(grid.part("search").focused, 1);
+});
+
 test("what is undone is not deleted", async () => {
   remove("b");
   grid.part("undo").click();

@@ -59,6 +59,17 @@ class StandIn extends EventTarget {
     return one;
   }
 
+  insertBefore(one, next) {
+    one.remove();
+    one.parent = this;
+    this.children.splice(next ? this.children.indexOf(next) : this.children.length, 0, one);
+  }
+
+  replaceWith(one) {
+    this.parent.insertBefore(one, this);
+    this.remove();
+  }
+
   replaceChildren(...all) {
     this.children = [];
     this.append(...all);
@@ -125,7 +136,11 @@ class StandIn extends EventTarget {
   }
 
   after() {}
-  focus() {}
+  focused = 0;
+  focus() {
+    this.focused += 1;
+  }
+
   load() {}
   pause() {}
   scrollIntoView() {}

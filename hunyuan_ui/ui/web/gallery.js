@@ -38,6 +38,7 @@ export function gallery({ element, props }) {
   /** @type {any} */
   let opener = null; // the tile whose video was opened first
   let neighbour = ""; // the id of the video beside the last deleted one
+  let undoable = 0; // number of deletions that can be undone
   let moves = 0; // number of changes in the cards' positions
   let starred = Promise.resolve();
   const newer = createNewer();
@@ -120,20 +121,35 @@ export function gallery({ element, props }) {
       return;
     }
     if (isFirst || part("line").classList.contains("problem")) say("");
-    if (isFirst) {
-      shown = [];
-      listed = query;
-      part("posters").replaceChildren();
-    }
-    const found = fresh(newer.over(answer.videos, since));
-    shown.push(...found);
-    part("posters").append(...found.map(drawCard));
-    choice.mark();
-    before = answer.before;
-    showNothing();
+    keepingPlace(() => {
+      if (isFirst) {
+        shown = [];
+        listed = query;
+        part("posters").replaceChildren();
+      }
+      const found = fresh(newer.over(answer.videos, since));
+      shown.push(...found);
+      part("posters").append(...found.map(drawCard));
+      choice.mark();
+      before = answer.before;
+      showNothing();
+    });
     if (isFirst) tellFound();
     watchTheEnd();
     if (isNewsDue) lookForNews();
+  }
+
+  /** Change the grid; the focus stays on its video, or goes to the one that stands in its place. */
+  function keepingPlace(change) {
+    const items = () => [...part("posters").children];
+    const had = document.activeElement;
+    const at = had === part("more") ? items().length : items().findIndex((item) => item.contains(had));
+    const id = items()[at]?.dataset.id;
+    change();
+    if (at < 0 || (had?.isConnected && had.checkVisibility())) return;
+    const inPlace = [...items().slice(at), ...items().slice(0, at).reverse()].find((item) => !item.hidden);
+    const tile = (itemOf(id) ?? inPlace)?.querySelector(".tile-button");
+    (tile ?? part("search")).focus({ preventScroll: true });
   }
 
   const fresh = (videos) => videos.filter((video) => !shown.some((known) => known.id === video.id));
@@ -207,7 +223,7 @@ export function gallery({ element, props }) {
     shown = shown.filter((video) => video.id !== id);
     const item = itemOf(id);
     if (item && !item.hidden) moved();
-    item?.remove();
+    keepingPlace(() => item?.remove());
     showNothing();
     choice.keep((video) => video.id !== id);
   }
@@ -222,11 +238,13 @@ export function gallery({ element, props }) {
     part("undo-text").textContent = waiting.length ? words[text].replace("{count}", waiting.length) : "";
     const isUsed = part("undoing").contains(document.activeElement);
     part("undoing").hidden = !waiting.length;
-    if (waiting.length) {
+    const isMore = waiting.length > undoable;
+    undoable = waiting.length;
+    if (isMore) {
       const at = shown.findIndex(({ id }) => id === waiting[waiting.length - 1].id);
       neighbour = [...shown.slice(at), ...seen().reverse()].find(({ id }) => !deletions.has(id))?.id;
       part("undo").focus({ preventScroll: true });
-    } else if (isUsed) (tileOf(neighbour) || part("search")).focus({ preventScroll: true });
+    } else if (isUsed && !undoable) (tileOf(neighbour) || part("search")).focus({ preventScroll: true });
     showNothing();
   }
 

@@ -13,30 +13,42 @@ const lineButton = (text, press) => button(text, press, "button bare");
  * @param {{watch: (id: string) => void, lookAgain: (id: string, button: any) => void, cancel: (id: string) => void}} does
  */
 export function createOthers(box, isStopped, does) {
-  let told = ""; // the lines as last rendered
+  const list = box.querySelector("ul");
+  /** @type {Map<string, {item: any, state: any, offers: string}>} */
+  let rows = new Map(); // by the ids of their jobs
 
-  function line(job) {
-    const row = node("li", "", "slim");
-    row.append(
-      node("span", isStopped(job.id) ? words.stopped : job.note_text || job.phase_text),
-      node("span", job.prompt, "one-line", { lang: languageOf(job.prompt) }),
-    );
-    if (isStopped(job.id)) row.append(lineButton(words.watch_again, () => does.watch(job.id)));
-    else if (job.can_ask) row.append(lineButton(words.ask_now, (pressed) => does.lookAgain(job.id, pressed)));
-    if (job.can_cancel) row.append(lineButton(words.cancel, () => does.cancel(job.id)));
-    else if (job.can_stop) row.append(lineButton(words.stop_run, () => does.cancel(job.id)));
+  function newRow(job, offers) {
+    const item = node("li", "", "slim");
+    const state = node("span");
+    item.append(state, node("span", job.prompt, "one-line", { lang: languageOf(job.prompt) }));
+    if (isStopped(job.id)) item.append(lineButton(words.watch_again, () => does.watch(job.id)));
+    else if (job.can_ask) item.append(lineButton(words.ask_now, (pressed) => does.lookAgain(job.id, pressed)));
+    if (job.can_cancel) item.append(lineButton(words.cancel, () => does.cancel(job.id)));
+    else if (job.can_stop) item.append(lineButton(words.stop_run, () => does.cancel(job.id)));
+    return { item, state, offers };
+  }
+
+  // A row that is rerendered or moved receives no click from the finger on it, and its focus would go to another job.
+  function rowOf(job) {
+    const offers = [isStopped(job.id), job.can_ask, job.can_cancel, job.can_stop].join();
+    const known = rows.get(job.id);
+    const row = known?.offers === offers ? known : newRow(job, offers);
+    const text = isStopped(job.id) ? words.stopped : job.note_text || job.phase_text;
+    if (row.state.textContent !== text) row.state.textContent = text;
+    if (known && row !== known) {
+      const hadFocus = known.item.contains(document.activeElement);
+      known.item.replaceWith(row.item);
+      if (hadFocus) row.item.querySelector("button")?.focus({ preventScroll: true });
+    }
     return row;
   }
 
-  const facts = ({ id, note_text, phase_text, can_ask, can_cancel, can_stop }) =>
-    [id, note_text, phase_text, can_ask, can_cancel, can_stop, isStopped(id)].join();
-
-  // A row that is rerendered under a finger receives no click.
   return function draw(jobs) {
-    const now = jobs.map(facts).join("\n");
-    if (now === told) return;
-    told = now;
+    rows = new Map(jobs.map((job) => [job.id, rowOf(job)]));
     box.hidden = !jobs.length;
-    box.querySelector("ul").replaceChildren(...jobs.map(line));
+    const items = [...rows.values()].map(({ item }) => item);
+    for (const item of [...list.children]) if (!items.includes(item)) item.remove();
+    for (const [at, item] of items.entries())
+      if (list.children[at] !== item) list.insertBefore(item, list.children[at] ?? null);
   };
 }
