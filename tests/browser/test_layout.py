@@ -68,6 +68,25 @@ def test_letters_of_a_size_that_a_browser_is_set_to_leave_nothing_outside(page: 
         assert page.evaluate(OUTSIDE) == [], width
 
 
+CUT_OFF = """() => [...document.querySelectorAll(".segmented .wrap span, .examples span, #is-random span")]
+  .filter((one) => one.checkVisibility() && !one.closest(".tile, .two-lines") && one.innerText)
+  .filter((one) => {
+    const edge = one.closest(".card, .segmented .wrap")?.getBoundingClientRect().right ?? innerWidth;
+    return one.getBoundingClientRect().right > edge;
+  })
+  .map((one) => one.outerHTML.slice(0, 120))"""
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_letters_of_twice_the_size_are_not_cut(page: Page, preview: RunningApp, language: str) -> None:
+    page.goto(f"{preview.url}?lang={language}")
+    expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
+    page.add_style_tag(content="html { font-size: 200% !important; }")
+    for width in (320, 390, 768, 1280):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate(CUT_OFF) == [], width
+
+
 def bottom(page: Page, selector: str) -> float:
     box = page.locator(selector).bounding_box()
     assert box is not None
