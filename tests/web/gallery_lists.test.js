@@ -78,8 +78,11 @@ test("the next page of a list that did not arrive is asked for once more, with i
   assert.equal(browser.count(next), 1);
   await browser.answer(next, {}, 503);
   await more();
-  await browser.answer(next, { videos: [video("b")], before: null });
-  assert.deepEqual(ids(), ["a", "b"]);
+  await browser.answer(next, {}, 503);
+  grid.part("search").value = "b"; // before it is searched for
+  await more();
+  await browser.answer("videos?search=b&shape=", { videos: [video("b")], before: null });
+  assert.deepEqual(ids(), ["b"]);
 });
 
 test("a video that comes while an older list is on its way comes after all", async () => {

@@ -101,7 +101,7 @@ export function gallery({ element, props }) {
 
   /** Load the next page of the shown list, or the first one of another list that was wished for since. */
   function goOn() {
-    if (!loading) page(owed || { isFirst: !shown.length || wished() !== listed });
+    if (!loading) page({ isFirst: owed?.isFirst || !shown.length || wished() !== listed });
   }
 
   async function page({ isFirst }) {
@@ -349,7 +349,7 @@ export function gallery({ element, props }) {
   });
   readSettingsFiles(part, say);
   onReturn(() => {
-    if (owed) page(owed);
+    if (owed) goOn();
     else lookForNews();
     if (unopened && unopened === addressedVideo()) openById(unopened);
   });
