@@ -88,7 +88,7 @@ async def test_what_the_history_names_after_all_is_not_counted_beside_the_owners
         await at_rest(runner)
     wipe(rig)
     noon = time.time() // DAY_S * DAY_S + DAY_S / 2
-    rig.now = lambda: noon
+    rig.now = service.now = lambda: noon
     (request_id,) = service.past
     service.past[request_id]["created_at"] = noon - 7200
     service.on("GET", LIST, html(502))
