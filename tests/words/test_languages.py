@@ -19,7 +19,16 @@ OTHERS = languages()[1:]
 
 # Texts that are the same in Chinese: names, formats, symbols.
 NOT_CHINESE = {
-    *("app.title", "page.language", "export.gif", "result.made", "result.cost", "form.size_line", "example.shape"),
+    *(
+        "app.title",
+        "page.language",
+        "page.line_action",
+        "export.gif",
+        "result.made",
+        "result.cost",
+        "form.size_line",
+        "example.shape",
+    ),
     *("owner.day", "error.setting"),
     *(
         "call.of_value",

@@ -1,10 +1,14 @@
 // One line for each further unfinished job, below the large card.
 
 import { button, node } from "./dom.js";
-import { words } from "./language.js";
-import { languageOf } from "./written_in.js";
+import { filled, words } from "./language.js";
+import { languageOf, nameOf } from "./written_in.js";
 
-const lineButton = (text, press) => button(text, press, "button bare");
+function lineButton(action, prompt, press) {
+  const made = button(action, press, "button bare");
+  made.setAttribute("aria-label", filled("line_action", { action, prompt: nameOf(prompt) }));
+  return made;
+}
 
 /**
  * Return a function that renders the lines of jobs.
@@ -21,10 +25,11 @@ export function createOthers(box, isStopped, does) {
     const item = node("li", "", "slim");
     const state = node("span");
     item.append(state, node("span", job.prompt, "one-line", { lang: languageOf(job.prompt) }));
-    if (isStopped(job.id)) item.append(lineButton(words.watch_again, () => does.watch(job.id)));
-    else if (job.can_ask) item.append(lineButton(words.ask_now, (pressed) => does.lookAgain(job.id, pressed)));
-    if (job.can_cancel) item.append(lineButton(words.cancel, () => does.cancel(job.id)));
-    else if (job.can_stop) item.append(lineButton(words.stop_run, () => does.cancel(job.id)));
+    const offer = (text, press) => item.append(lineButton(text, job.prompt, press));
+    if (isStopped(job.id)) offer(words.watch_again, () => does.watch(job.id));
+    else if (job.can_ask) offer(words.ask_now, (pressed) => does.lookAgain(job.id, pressed));
+    if (job.can_cancel) offer(words.cancel, () => does.cancel(job.id));
+    else if (job.can_stop) offer(words.stop_run, () => does.cancel(job.id));
     return { item, state, offers };
   }
 
