@@ -87,6 +87,7 @@ def test_interrupted_while_it_is_refused_it_does_not_go_on(service: RawService, 
     assert "Nothing was charged" in said
 
 
+@pytest.mark.slow
 def test_interrupted_while_no_answer_comes_it_may_have_been_charged(
     service: RawService, spends: dict[str, str]
 ) -> None:

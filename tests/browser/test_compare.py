@@ -20,6 +20,8 @@ from tests.browser.one_gallery import app as app
 from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
 
+pytestmark = pytest.mark.slow
+
 MEASURE = """async (ms) => {
     const [a, b] = document.querySelectorAll(".compare video");
     const began = performance.now();

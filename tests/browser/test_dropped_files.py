@@ -22,6 +22,8 @@ from tests.browser.one_gallery import videos as videos
 from tests.browser.steps import until, write
 from tests.videos import mp4_bytes
 
+pytestmark = pytest.mark.slow
+
 
 def dropped(page: Page, data: bytes, *names: str, on: str = "#field-prompt") -> None:
     page.evaluate(

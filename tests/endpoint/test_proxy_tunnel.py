@@ -262,6 +262,7 @@ def test_a_public_name_may_be_told_to_the_proxy(host: str) -> None:
 # the whole program
 
 
+@pytest.mark.slow
 def test_a_video_is_made_through_a_proxy_and_its_login_is_told_nowhere(
     service: NamedService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -394,6 +394,7 @@ async def test_a_silent_connection_is_kept_alive_by_tcp(service: RawService, mon
     await client.aclose()
 
 
+@pytest.mark.slow
 async def test_two_hundred_calls_wait_side_by_side(service: RawService) -> None:
     service.on("POST", SUBMIT_V2, raw_service.silence())
     client = client_of(service.origin, Timeouts(submit_s=6))

@@ -118,6 +118,7 @@ async def test_a_response_that_comes_after_it_is_waited_for_as_long_as_was_left(
     assert (await client.submit(REQUEST, KEY)).request_id == ID
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stands_still", [False, True])
 async def test_silence_still_ends(service: RawService, client: EndpointClient, stands_still: bool) -> None:
     service.on("POST", SUBMIT_V2, silence())

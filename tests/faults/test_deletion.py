@@ -97,6 +97,7 @@ async def is_shown(runner: JobRunner, job_id: str) -> bool:
     return True
 
 
+@pytest.mark.slow
 async def test_a_deletion_broken_off_at_any_step_is_finished_or_was_not_begun(
     rig: Rig, service: PaidService, watch: Callable[[Steps], None]
 ) -> None:

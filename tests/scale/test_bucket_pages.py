@@ -43,6 +43,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_files_are_served_by_the_pages_own_routes_and_rules(tmp_path: Path, bucket: BucketServer) -> None:
     with running_app(tmp_path, HUNYUAN_UI_VIDEOS_URL=bucket.url) as app:
         assert f"Finished videos are kept in {bucket.url}" in app.output

@@ -62,6 +62,7 @@ async def refused(runner: JobRunner, server: PostgresServer, lines: io.StringIO)
     return job_id
 
 
+@pytest.mark.slow
 async def test_a_click_that_was_refused_is_neither_kept_nor_sent_although_it_was_stored(
     rig: Rig, server: PostgresServer, service: PaidService, lines: io.StringIO
 ) -> None:
@@ -78,6 +79,7 @@ async def test_a_click_that_was_refused_is_neither_kept_nor_sent_although_it_was
     assert len(service.bill) == 1
 
 
+@pytest.mark.slow
 async def test_a_refused_click_is_taken_back_before_its_process_ends(
     rig: Rig, server: PostgresServer, service: PaidService, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,7 @@ def test_most_files_are_left_to_the_program() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="this system has no such limit")
 def test_so_many_connections_that_no_file_can_be_opened_neither_fill_the_log_nor_stay(tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "app.log"
