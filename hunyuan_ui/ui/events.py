@@ -60,8 +60,11 @@ class PageEvents:
                 shown_usd=click.shown_usd / click.count,
                 is_confirmed=click.is_confirmed,
             )
-            job = await _send_first(send, specs)
-            problem = await _send_more(send, specs[1:], say_for(request))
+            job, say = await _send_first(send, specs), say_for(request)
+            if specs[0].is_of(job):
+                problem = await _send_more(send, specs[1:], say)
+            else:  # an earlier click, whose answer did not arrive; since then the form was changed
+                problem = say("generate.another_click")
             begun = await self._begun(request, token, job.id)
             return begun, {"answer": job_id, "text": problem, "seed": job.request.seed}
 

@@ -25,6 +25,11 @@ class JobSpec(NamedTuple):
     request: VideoRequest
     in_click: InClick | None
 
+    def is_of(self, job: Job) -> bool:
+        """Whether a stored job is what this asks for."""
+        drawn = {"seed": job.request.seed} if self.request.seed == RANDOM_SEED else {}
+        return self.request.model_copy(update=drawn) == job.request
+
 
 class Click(TypedDict):
     """The videos of one click as the page reads them: the click's id, and its jobs in order."""

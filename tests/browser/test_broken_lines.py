@@ -184,6 +184,25 @@ def test_a_click_whose_answer_is_lost_is_paid_once_and_its_video_appears(
     assert endpoint.posts[prompt] == 1
 
 
+def test_a_click_in_a_copy_of_the_tab_is_told_in_the_other_whose_own_prompt_was_not_sent(
+    page: Page, proxy: FaultProxy, endpoint: PaidEndpoint, prompt: str
+) -> None:
+    write(visit(page, proxy.url), prompt)
+    proxy.fail_at(Fault.HELD, CLICKED, prompt.encode())
+    page.locator("#generate").click()
+    until(page, proxy.has_struck.is_set)
+    copy = page.context.new_page()
+    copied = page.evaluate("JSON.stringify(sessionStorage)")
+    copy.add_init_script(f"for (const one of Object.entries({copied})) sessionStorage.setItem(...one);")
+    generate(visit(copy, proxy.url), f"{prompt} changed")
+    proxy.heal()
+    expect(page.locator("#part-notice .notice")).to_contain_text("Nothing new was sent; press Generate again")
+    sees_video(page, f"{prompt} changed")
+    page.locator("#generate").click()
+    sees_video(page, prompt)
+    assert (endpoint.posts[prompt], endpoint.posts[f"{prompt} changed"]) == (1, 1)
+
+
 def test_a_press_that_was_asked_for_buys_nothing_right_after_the_late_answer(
     page: Page, proxy: FaultProxy, endpoint: PaidEndpoint, prompt: str
 ) -> None:

@@ -130,6 +130,30 @@ async def test_several_videos_are_refused_by_the_price_of_all_of_them(
     assert len(watched["told"]) == count
 
 
+@pytest.mark.parametrize("seed", [-1, 7])
+@pytest.mark.parametrize(
+    "changed", [{"prompt": "a crow"}, {"negative_prompt": "fog"}, {"infer_steps": 21}, {"seed": 8}, {"width": 704}]
+)
+async def test_a_press_that_finds_another_forms_click_says_so_and_sends_nothing(
+    runner: JobRunner, service: FakeService, seed: int, changed: dict[str, Any]
+) -> None:
+    first = {"prompt": "a fox", "video_length": 9, "seed": seed}
+    job_id = new_id()
+
+    async def pressed(form: dict[str, Any]) -> tuple[str, str]:
+        sent = json.dumps({"form": {**VideoRequest(**form).model_dump(), "variations": "1"}, "shown_usd": DEAR_USD})
+        watched, notice = await PageEvents(runner).send(asking(), job_id, TOKEN, sent)
+        return watched["job"], notice["text"]
+
+    assert await pressed(first) == (job_id, "")
+    assert await pressed(first) == (job_id, "")
+    found, text = await pressed({**first, **changed})
+    assert found == job_id
+    assert "Nothing new was sent" in text
+    await runner.wait(job_id, Visitor.from_token(TOKEN), 10)
+    assert [body["prompt"] for body in service.bill] == ["a fox"]
+
+
 async def test_a_neighbours_job_is_not_tried_again(runner: JobRunner, service: FakeService) -> None:
     settings = replace(runner.settings, share=True)
     old_id = failed(runner)
