@@ -78,7 +78,10 @@ async def _run(options: dict[str, Any]) -> None:
             making = _make(runner, options["jobs"])
         work = asyncio.ensure_future(making)
         await asyncio.wait({work, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
-    with suppress(StorageError, AssertionError):
+    if stop.is_set():  # the runner has stopped below it
+        with suppress(StorageError, AssertionError):
+            await work
+    else:
         await work
 
 
