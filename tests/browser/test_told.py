@@ -144,5 +144,5 @@ def test_a_long_prompt_is_read_out_whole_where_it_is_the_text_and_nowhere_as_a_n
     expect(card.locator(".text")).to_contain_text("a heron a heron")
     named = [*card.locator("button, a").all(), open_first(gallery).locator("video")]
     names = [one.evaluate("control => control.ariaLabel ?? control.textContent.trim()") for one in named]
-    assert [len(name) for name in names if len(name) > 300 or "…" not in name] == []
+    assert [len(name) for name in names if len(name) > 330 or "…" not in name] == []
     expect(viewer(gallery).locator(".prompt")).to_have_text(prompt.strip())

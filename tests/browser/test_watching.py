@@ -159,7 +159,7 @@ def test_places_in_line_are_shown_and_a_cancel_before_sending_is_real_and_taken_
         expect(note).to_contain_text("Starts in about")
         expect(others).to_have_count(2)
         expect(others.nth(1)).to_contain_text(IN_LINE)
-        others.nth(1).get_by_role("button", name=f"Cancel: {prompt} three", exact=True).click()
+        others.nth(1).get_by_role("button", name=f"Cancel: {prompt} two", exact=True).click()
         expect(page.locator(".ended")).to_contain_text("It was not sent, and nothing was charged.")
         expect(note).to_contain_text(IN_LINE)
         page.locator(".under-way").get_by_role("button", name="Cancel").click()
