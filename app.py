@@ -84,7 +84,10 @@ def main() -> None:
     bound_connections()
     filters = [Middleware(PageCompression), Middleware(AssetMemory)]
     app = {"lifespan": lifespan, "routes": [*routes, *build_answer_routes(runner)], "middleware": filters}
-    demo.launch(app_kwargs=app, prevent_thread_lock=True, quiet=True, **launch_options(settings))
+    try:
+        demo.launch(app_kwargs=app, prevent_thread_lock=True, quiet=True, **launch_options(settings))
+    except SettingsError as error:
+        stop(error)
     say(*addresses(str(demo.local_url), demo.share_url, mcp_error=demo.mcp_error))
     end_signal.wait()
     with suppress(TimeoutError):

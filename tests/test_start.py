@@ -457,29 +457,3 @@ def test_a_closed_terminal_ends_the_program_in_order_unless_it_is_to_outlive_it(
         assert signal.SIGHUP not in end_signals()
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-def test_a_server_that_starts_late_is_waited_for_and_started_once(tmp_path: Path) -> None:
-    with running_app(tmp_path, script="tests/late_app.py") as app:
-        while app.url not in app.output:
-            assert app.process.poll() is None
-        app.end()
-        assert [len(app.events(name)) for name in ("start.late", "runner.started", "runner.stopped")] == [1, 1, 1]
-
-
-LATE_APP = [sys.executable, "-m", "tests.late_app"]
-
-
-def test_a_start_that_fails_is_not_tried_again_on_another_port(tmp_path: Path) -> None:
-    environ = {**os.environ, "HUNYUAN_UI_DATA_DIR": str(tmp_path), "FAILS": "yes"}
-    ended = subprocess.run(LATE_APP, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
-    assert (ended.returncode, ended.stderr.count("start.late")) == (1, 1)
-
-
-def test_a_signal_ends_a_server_that_has_not_started_yet(tmp_path: Path) -> None:
-    environ = {**os.environ, "HUNYUAN_UI_DATA_DIR": str(tmp_path), "GRADIO_SERVER_PORT": str(free_port())}
-    with subprocess.Popen(LATE_APP, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True) as program:
-        assert program.stderr is not None
-        assert any("start.late" in line for line in program.stderr)
-        program.send_signal(signal.SIGTERM)
-        assert program.wait(END_WITHIN_S) == 0

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import os
 import re
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, cast
 
 import gradio as gr
 from gradio import http_server
-from gradio.exceptions import ServerFailedToStartError
 from gradio.server_messages import ProcessCompletedMessage
 from gradio.state_holder import SessionState
 
-from hunyuan_ui.errors import HunyuanUIError
+from hunyuan_ui.errors import HunyuanUIError, SettingsError
 from hunyuan_ui.words import words_for
 
 MOST_SESSIONS: Final = 100  # sessions whose last values Gradio keeps, although unused here; 10,000 by default
@@ -28,6 +30,7 @@ QUEUE_CHECK_S: Final = 0.02  # between checks for a new call; at Gradio's 0.001 
 MOST_WAITING: Final = 500  # calls that wait for one of Gradio's threads; unlimited by default
 _TOLD_WITHIN_S: Final = 0.2
 _LOOK_EVERY_S: Final = 0.001
+_STARTED_WITHIN_S: Final = 2.0  # after a signal; longer than a start that has begun to send still takes
 _UNKNOWN: Final = "this version of Gradio names the scripts of its components in another way"
 _API: Final = "api"  # component type that `gr.api` uses for each parameter and result
 
@@ -230,16 +233,18 @@ def listen_on(name: str) -> None:
 
 
 def wait_for_server(is_ending: Callable[[], bool]) -> None:
-    """Make Gradio wait for its server for as long as it starts.
+    """Make Gradio wait for its server for as long as it starts, and start it once.
 
     After 5 s Gradio would start a second one beside it, on the next port (docs/facts/gradio6.md 0, row 11), and after a
-    start that failed as well. Only a port that is taken is a reason to try the next one.
+    start that failed as well; but a runner that has stopped cannot be started again.
 
     Args:
-        is_ending: Whether the program is to end meanwhile.
+        is_ending: Whether the program is to end meanwhile. A start that is nearly done may have begun to send, so it is
+            waited for and then ended in order; any other ends the program at once.
 
     Raises:
-        SystemExit: In `launch`: the program is to end, or the start has failed, which the log then tells.
+        SystemExit: In `launch`: the start has failed, which the log then tells.
+        SettingsError: In `launch`: another program has taken the port since Gradio found it free.
     """
 
     def run_in_thread(server: Any) -> None:
@@ -248,11 +253,17 @@ def wait_for_server(is_ending: Callable[[], bool]) -> None:
             server.watch_thread = threading.Thread(target=server.watch, daemon=True)
             server.watch_thread.start()
         server.thread.start()
+        end_at = math.inf
         while not server.started:
             if is_ending():
-                raise SystemExit
+                end_at = min(end_at, time.monotonic() + _STARTED_WITHIN_S)
+            if time.monotonic() > end_at:
+                os._exit(0)  # another exit would wait for the threads that a disk or a database holds up
             if not server.thread.is_alive():
-                raise SystemExit(1) if server.lifespan.should_exit else ServerFailedToStartError("the port is taken")
+                lifespan = getattr(server, "lifespan", None)
+                if lifespan is None or lifespan.should_exit:
+                    raise SystemExit(1)
+                raise SettingsError("GRADIO_SERVER_PORT", "port_taken_meanwhile", port=server.config.port)
             server.thread.join(_LOOK_EVERY_S)
 
     cast("Any", http_server.Server).run_in_thread = run_in_thread
