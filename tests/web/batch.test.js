@@ -171,3 +171,13 @@ test("what was typed is kept when the page closes", async () => {
   browser.emit("list-open");
   assert.equal(part("text").value, "a fox\na crow");
 });
+
+for (const [when, leave] of [
+  ["the page is loaded anew", () => browser.emit("leaving")],
+  ["the dialog closes", () => page.element.querySelector("dialog").close()],
+])
+  test(`what was typed is kept at once when ${when}`, async () => {
+    await type("name", "crows");
+    leave();
+    assert.equal(JSON.parse(sessionStorage.held.hunyuan_list_draft).name, "crows");
+  });

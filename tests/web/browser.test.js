@@ -153,6 +153,17 @@ test("what a tab keeps in its history alone goes along to the entries behind and
   delete globalThis.addEventListener;
 });
 
+test("what a tab's history kept before a reload goes along to an entry that has nothing", async () => {
+  const travels = [];
+  globalThis.addEventListener = (name, act) => name === "popstate" && travels.push(act);
+  const page = open({ sessionStorage: broken, localStorage: broken, state: { hunyuan_draft: "a fox" } });
+  await load();
+  page.history.state = null;
+  for (const act of travels) act();
+  assert.deepEqual(page.history.state, { hunyuan_draft: "a fox" });
+  delete globalThis.addEventListener;
+});
+
 test("a tab's store that has become full gives no older value than the history's", async () => {
   const sessionStorage = area();
   const page = open({ sessionStorage });

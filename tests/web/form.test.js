@@ -370,3 +370,32 @@ for (const [what, used, stands] of [
     assert.deepEqual(shown, { ...shown, ...stands, infer_steps: 40 });
     assert.equal(JSON.parse(sessionStorage.held.hunyuan_draft).prompt, stands.prompt);
   });
+
+const opening = (settings) => ({
+  ...{ token: TOKEN, payer: "owner", last_seed: 99, settings },
+  price: { ...priced(2), of: FIRST },
+});
+
+test("the settings of a video that were taken before the first answer stay whole, also where they are the initial ones", () => {
+  sessionStorage.held.hunyuan_draft = JSON.stringify({ ...FIRST, prompt: "a stored fox", infer_steps: 10 });
+  shown = { ...FIRST };
+  page = drawn(form, {}, { facts: FACTS });
+  browser.emit("settings", { settings: { ...FIRST, prompt: "a crow" } });
+  page.receive(opening({ ...FIRST, prompt: "an older job", width: 128, height: 72 }));
+  run("filled");
+  assert.deepEqual(shown, { ...FIRST, prompt: "a crow" });
+});
+
+test("what a tab has not stored comes from the newest job", () => {
+  sessionStorage.held.hunyuan_draft = JSON.stringify({ prompt: "a stored fox" });
+  shown = { ...FIRST };
+  page = drawn(form, opening({ ...FIRST, prompt: "an older job", infer_steps: 10 }), { facts: FACTS });
+  run("filled");
+  assert.deepEqual([shown.prompt, shown.infer_steps, shown.is_random], ["a stored fox", 10, true]);
+});
+
+test("a page that is about to be loaded anew keeps the last letters", () => {
+  browser.page.querySelector = () => ({ value: "a fox in the sn" });
+  browser.emit("leaving");
+  assert.equal(JSON.parse(sessionStorage.held.hunyuan_draft).prompt, "a fox in the sn");
+});

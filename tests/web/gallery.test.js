@@ -135,6 +135,20 @@ test("where the focused video goes, the one in its place gets the focus, also in
   assert.equal(grid.part("search").focused, 1);
 });
 
+test("a focus that is where it was stays there, and that of a button that has gone goes to the first new video", async () => {
+  const tile = (id) => grid.part("posters").querySelector(`[data-id="${id}"]`).querySelector(".tile-button");
+  browser.page.activeElement = { isConnected: true, checkVisibility: () => true };
+  grid.part("posters").querySelector('[data-id="a"]').contains = () => true;
+  browser.hearsFromTab("hunyuan-deleted", "b");
+  assert.deepEqual([tile("a").focused, tile("c").focused], [0, 0]);
+  grid.part("shape").dispatchEvent(new Event("change"));
+  await browser.answer(FIRST, { videos: [video("a")], before: "a" });
+  browser.page.activeElement = grid.part("more");
+  grid.part("more").click();
+  await browser.answer(`${FIRST}&before=a`, { videos: [video("d"), video("e")], before: null });
+  assert.deepEqual([tile("a").focused, tile("d").focused], [0, 1]);
+});
+
 test("what is undone is not deleted", async () => {
   remove("b");
   grid.part("undo").click();

@@ -7,6 +7,7 @@ import { newBrowser, StandIn } from "./stand_in.js";
 let browser = newBrowser();
 const { createOthers } = await import("../../hunyuan_ui/ui/web/other_jobs.js");
 
+let box;
 let list;
 let draw;
 const cancelled = [];
@@ -17,7 +18,7 @@ const texts = () => list.children.map((item) => item.children.map((one) => one.t
 beforeEach(() => {
   browser = newBrowser();
   cancelled.length = 0;
-  const box = new StandIn();
+  box = new StandIn();
   list = box.querySelector("ul");
   draw = createOthers(box, () => false, { watch() {}, lookAgain() {}, cancel: (id) => cancelled.push(id) });
   draw(["a", "b", "c"].map((id) => job(id)));
@@ -46,4 +47,11 @@ test("a line that offers something else keeps its place, and the focus stays in 
 test("lines follow the order of their jobs", () => {
   draw([job("c"), job("a")]);
   assert.deepEqual(texts(), ["waits c <cancel>", "waits a <cancel>"]);
+});
+
+test("a line that nobody has touched takes no focus, and without lines nothing is shown", () => {
+  draw([job("a", { can_cancel: false, can_stop: true })]);
+  assert.deepEqual([list.children[0].querySelector("button").focused, box.hidden], [0, false]);
+  draw([]);
+  assert.deepEqual([list.children, box.hidden], [[], true]);
 });
