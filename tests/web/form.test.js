@@ -399,3 +399,17 @@ test("a page that is about to be loaded anew keeps the last letters", () => {
   browser.emit("leaving");
   assert.equal(JSON.parse(sessionStorage.held.hunyuan_draft).prompt, "a fox in the sn");
 });
+
+test("what was typed before the first answer does not stand in for settings that took its place", () => {
+  const box = { value: "a f" };
+  shown = { ...FIRST };
+  page = drawn(form, {}, { facts: FACTS });
+  browser.page.querySelector = () => box;
+  browser.emit("leaving"); // stores the letters, as typing does
+  shown.prompt = "a f";
+  browser.emit("settings", { settings: { ...FIRST, prompt: "a crow" } });
+  page.receive(opening(null));
+  run("filled");
+  assert.equal(own().now().prompt, "a crow");
+  assert.equal(JSON.parse(sessionStorage.held.hunyuan_draft).prompt, "a crow");
+});

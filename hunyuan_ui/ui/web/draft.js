@@ -71,6 +71,11 @@ export function createDraft(read) {
       isBegun = true;
     },
 
+    /** Other settings take the place of what was typed, which its box still shows. */
+    replaced() {
+      isTyped = false;
+    },
+
     /** The values previously stored in this tab, if they match the form. */
     before: (now) => draftIn(tab.get(DRAFT), now),
 

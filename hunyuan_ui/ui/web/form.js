@@ -127,6 +127,7 @@ export function form({ element, props, trigger, watch }) {
       const taken = Object.fromEntries(Object.entries(wish).filter(([name]) => isFree(now, name)));
       const after = { ...now, ...taken };
       if (!isUndo && now.prompt.trim() && after.prompt !== now.prompt) emit("replaced", { before: now, after });
+      if ("prompt" in taken) draft.replaced();
       return taken;
     });
     if (most_usd !== null && form?.variations === "1") seenUsd = most_usd;
