@@ -85,6 +85,17 @@ test("the next page of a list that did not arrive is asked for once more, with i
   assert.deepEqual(ids(), ["b"]);
 });
 
+test("a list that did not arrive anew is asked for from its beginning", async () => {
+  browser = newBrowser();
+  grid = drawn(gallery, {});
+  await browser.answer(FIRST, { videos: [video("a")], before: "a" });
+  grid.part("shape").dispatchEvent(new Event("change"));
+  await browser.answer(FIRST, {}, 503);
+  await more();
+  await browser.answer(FIRST, { videos: [video("b"), video("a")], before: "a" });
+  assert.deepEqual(ids(), ["b", "a"]);
+});
+
 test("a video that comes while an older list is on its way comes after all", async () => {
   grid.part("shape").dispatchEvent(new Event("change"));
   browser.emit("done");
