@@ -45,7 +45,7 @@ def test_a_start_that_fails_is_not_tried_again_on_another_port(
 def test_a_signal_ends_a_start_at_once_or_in_order_if_it_is_nearly_done(
     tmp_path: Path, start: str, stopped: int
 ) -> None:
-    began = environ(tmp_path, START=start, LATE_S="0.5")
+    began = environ(tmp_path, START=start, LATE_S="0.2")
     with subprocess.Popen(LATE_APP, cwd=ROOT, env=began, stderr=subprocess.PIPE, text=True) as program:
         assert program.stderr is not None
         try:
