@@ -56,6 +56,7 @@ def read(terminal: int) -> bytes:
         return b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("colours", COLOURS, ids=str)
 @pytest.mark.parametrize("columns", [20, 80])
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])

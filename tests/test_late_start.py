@@ -20,6 +20,7 @@ def environ(folder: Path, **values: str) -> dict[str, str]:
     return {**os.environ, "HUNYUAN_UI_DATA_DIR": str(folder), "FIRST_PORT": str(free_port()), **values}
 
 
+@pytest.mark.slow
 def test_a_server_that_starts_late_is_waited_for_and_started_once(tmp_path: Path) -> None:
     with running_app(tmp_path, script="tests/late_app.py", START="late", LATE_S="6") as app:  # Gradio waits 5 s
         while app.url not in app.output:

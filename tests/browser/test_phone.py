@@ -14,6 +14,8 @@ from tests.browser.one_page import open_page, video_plays
 from tests.browser.one_page import opened as opened
 from tests.browser.steps import LINES, TOPS, comes_to_rest_in_sight, generate_short, short, write
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_phone_on_its_side_is_shown_what_has_been_made(page: Page, app: RunningApp) -> None:
     page.set_viewport_size({"width": 844, "height": 390})

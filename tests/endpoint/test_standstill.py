@@ -19,7 +19,7 @@ from tests.endpoint.calls import ID, KEY, REQUEST, client_of
 from tests.raw_service import RawService, Received, Reply, Wire, answer, silence
 from tests.videos import mp4_bytes
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 STANDS_STILL_S = 2.5
 LIMIT_S = 1.5
@@ -118,7 +118,6 @@ async def test_a_response_that_comes_after_it_is_waited_for_as_long_as_was_left(
     assert (await client.submit(REQUEST, KEY)).request_id == ID
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stands_still", [False, True])
 async def test_silence_still_ends(service: RawService, client: EndpointClient, stands_still: bool) -> None:
     service.on("POST", SUBMIT_V2, silence())

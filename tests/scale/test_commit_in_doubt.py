@@ -22,7 +22,7 @@ from tests.postgres_server import PostgresServer
 from tests.scale.one_outage import rig as rig
 from tests.scale.one_outage import server as server
 
-pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.slow]
 
 
 def breaks_once(server: PostgresServer, name: str) -> Callable[[str], None]:
@@ -62,7 +62,6 @@ async def refused(runner: JobRunner, server: PostgresServer, lines: io.StringIO)
     return job_id
 
 
-@pytest.mark.slow
 async def test_a_click_that_was_refused_is_neither_kept_nor_sent_although_it_was_stored(
     rig: Rig, server: PostgresServer, service: PaidService, lines: io.StringIO
 ) -> None:
@@ -79,7 +78,6 @@ async def test_a_click_that_was_refused_is_neither_kept_nor_sent_although_it_was
     assert len(service.bill) == 1
 
 
-@pytest.mark.slow
 async def test_a_refused_click_is_taken_back_before_its_process_ends(
     rig: Rig, server: PostgresServer, service: PaidService, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
