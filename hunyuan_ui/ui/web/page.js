@@ -147,7 +147,9 @@ keepAboveKeyboard();
 document.addEventListener("DOMContentLoaded", translateMessage);
 
 window.addEventListener("hashchange", () => {
-  if (location.hash.startsWith("#visitor=")) location.reload();
+  if (!location.hash.startsWith("#visitor=")) return;
+  emit("leaving");
+  location.reload();
 });
 
 document.addEventListener(
