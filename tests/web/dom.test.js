@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { newBrowser, StandIn } from "./stand_in.js";
 
 newBrowser();
-const { picture } = await import("../../hunyuan_ui/ui/web/dom.js");
+const { isDrawn, picture } = await import("../../hunyuan_ui/ui/web/dom.js");
 
 test("a picture that cannot be loaded is another one, or leaves its place empty", () => {
   const tile = new StandIn();
@@ -17,4 +17,12 @@ test("a picture that cannot be loaded is another one, or leaves its place empty"
   assert.deepEqual([tile.children, own.src], [[own], "example.webp"]);
   own.dispatchEvent(new Event("error"));
   assert.deepEqual(tile.children, []);
+});
+
+test("an element counts as drawn where the browser cannot tell", () => {
+  assert.deepEqual([{}, { checkVisibility: () => true }, { checkVisibility: () => false }].map(isDrawn), [
+    true,
+    true,
+    false,
+  ]);
 });

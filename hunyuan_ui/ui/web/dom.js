@@ -159,6 +159,9 @@ export function unload(video) {
   video.load();
 }
 
+/** Whether an element is drawn; where the browser cannot tell (Safari before 17.4), it counts as that. */
+export const isDrawn = (element) => element.checkVisibility?.() ?? true;
+
 /**
  * Change an area's content; if that removes the focused element, focus the area's first remaining button, else the
  * form's own.
@@ -170,11 +173,11 @@ export function unload(video) {
 export function keepingFocus(area, change) {
   const had = area.contains(document.activeElement) ? document.activeElement : null;
   const result = change();
-  if (!had || (had.isConnected && had.checkVisibility())) return result;
+  if (!had || (had.isConnected && isDrawn(had))) return result;
   // What stands where nothing is yet makes way for what comes, and would take the focus along.
   /** @type {NodeListOf<HTMLElement>} */
   const buttons = area.querySelectorAll("button:not(.nothing button)");
-  const left = [...buttons].find((one) => one.checkVisibility());
+  const left = [...buttons].find(isDrawn);
   (left || document.getElementById("generate"))?.focus({ preventScroll: true });
   return result;
 }

@@ -3,7 +3,7 @@
 import { addressedVideo, channel, setQuery, tab } from "./browser.js";
 import { cardOf, showFavourite } from "./card.js";
 import { createChoice } from "./choice.js";
-import { fill, goToField, piecesOf } from "./dom.js";
+import { fill, goToField, isDrawn, piecesOf } from "./dom.js";
 import { readSettingsFiles } from "./dropped_file.js";
 import { emit, on, onReturn } from "./events.js";
 import { filled, words } from "./language.js";
@@ -146,7 +146,7 @@ export function gallery({ element, props }) {
     const at = had === part("more") ? items().length : items().findIndex((item) => item.contains(had));
     const id = items()[at]?.dataset.id;
     change();
-    if (at < 0 || (had?.isConnected && had.checkVisibility())) return;
+    if (at < 0 || (had?.isConnected && isDrawn(had))) return;
     const inPlace = [...items().slice(at), ...items().slice(0, at).reverse()].find((item) => !item.hidden);
     const tile = (itemOf(id) ?? inPlace)?.querySelector(".tile-button");
     (tile ?? part("search")).focus({ preventScroll: true });
