@@ -78,7 +78,8 @@ async def _run(options: dict[str, Any]) -> None:
             making = _make(runner, options["jobs"])
         work = asyncio.ensure_future(making)
         await asyncio.wait({work, asyncio.ensure_future(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
-    if stop.is_set():  # the runner has stopped below it
+    # The runner has stopped below it, or the server has ended what stood still.
+    if stop.is_set() or options.get("stop_at"):
         with suppress(StorageError, AssertionError):
             await work
     else:
