@@ -243,3 +243,15 @@ test("a click is kept for the visitor who made it, and by a page that did not na
   tab.set("click", "id-2"); // of an older version of this page
   assert.equal(keep.get(), "id-2");
 });
+
+test("that no answer came is told once for a press, also where Gradio gives up later, and again for the next one", () => {
+  isOffline = true;
+  clicks.begin();
+  for (const ms of [1, 500]) wait(ms);
+  clicks.settled();
+  wait(60000);
+  assert.deepEqual(told, ["unanswered id-1"]);
+  clicks.begin();
+  for (const ms of [1, 500]) wait(ms);
+  assert.deepEqual(told, ["unanswered id-1", "unanswered id-1"]);
+});

@@ -22,6 +22,7 @@ export function createClicks({ newId, tell, disable, keep, now = () => performan
   let left = pending; // the one that had no answer when the page was left
   let begunAt = 0;
   let isInvited = false; // the page has asked for another press
+  let isUnanswered = false; // that no answer came to the last press was told
   /** @type {any} */
   let deadline;
   /** @type {any} */
@@ -47,8 +48,15 @@ export function createClicks({ newId, tell, disable, keep, now = () => performan
   /** End the sending. The answer may come within a double click, whose second half must not be a click of its own. */
   function endSending() {
     stopTimers();
-    deadline = setTimeout(() => pending && invite("unanswered", pending), ANSWER_LAG_MS);
+    deadline = setTimeout(tellUnanswered, ANSWER_LAG_MS);
     enableIn(begunAt + DOUBLE_CLICK_MS - now());
+  }
+
+  /** Told once: Gradio may give up later than this page, which the visitor has read by then. */
+  function tellUnanswered() {
+    if (!pending || isUnanswered) return;
+    isUnanswered = true;
+    invite("unanswered", pending);
   }
 
   function enableIn(ms) {
@@ -76,6 +84,7 @@ export function createClicks({ newId, tell, disable, keep, now = () => performan
   function begin() {
     const id = hold();
     left = null;
+    isUnanswered = false;
     begunAt = now();
     disable(true);
     stopTimers();
