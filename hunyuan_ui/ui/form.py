@@ -114,8 +114,7 @@ def build_request_form(*, has_variations: bool = True, set_elsewhere: Sequence[s
         set_elsewhere: Fields that are not part of a request here, because they are set when the engine starts.
     """
     fields = {field.name: field for field in parameters()}
-    default = VideoRequest.model_construct()
-    shape, size = presets.shape_and_size(default.width, default.height)
+    initial, default = _initial_values(), VideoRequest.model_construct()
     placed: dict[str, Any] = {}
     part("several")
     placed["prompt"] = _control(
@@ -123,16 +122,16 @@ def build_request_form(*, has_variations: bool = True, set_elsewhere: Sequence[s
     )
     build_prompt_panel()
     with gr.Row(elem_classes="choices"):
-        placed["shape"] = _choice("shape", presets.SHAPES, shape)
-        placed["size"] = _choice("size", [(f"{lines}p", lines) for lines in presets.SIZES], size)
+        placed["shape"] = _choice("shape", presets.SHAPES, initial["shape"])
+        placed["size"] = _choice("size", [(f"{lines}p", lines) for lines in presets.SIZES], initial["size"])
     with gr.Row(elem_classes="choices"):
-        placed["quality"] = _choice("quality", _quality_choices(), presets.quality(default.infer_steps))
+        placed["quality"] = _choice("quality", _quality_choices(), initial["quality"])
         length = words().length(default.video_length, default.duration_s)
         placed["video_length"] = _control(fields["video_length"], label=words()("form.frames", length=length))
     with gr.Row(elem_classes="choices seed-row"):
         placed["seed"] = _control(fields["seed"])
         placed["is_random"] = gr.Checkbox(
-            value=True, label=label("form.randomise"), container=False, elem_id="is-random"
+            value=initial["is_random"], label=label("form.randomise"), container=False, elem_id="is-random"
         )
         placed["reuse_seed"] = gr.Button(label("form.reuse_seed"), size="sm", elem_id="reuse-seed")
     with gr.Accordion(label("form.advanced"), open=False, elem_id="advanced"):
@@ -143,7 +142,7 @@ def build_request_form(*, has_variations: bool = True, set_elsewhere: Sequence[s
                 placed[field.name] = _control(field, info=info, **({"interactive": False} if is_set else {}))
     with gr.Row(elem_classes="choices sending"):
         placed["keeper"] = part("form", "collect", "send", "fill", "say", "keep", "attach", facts=script_facts())
-        placed["variations"] = _choice("variations", COUNTS, COUNTS[0], visible=has_variations)
+        placed["variations"] = _choice("variations", COUNTS, initial["variations"], visible=has_variations)
     # Its price comes with the first response: one computed at startup may be outdated.
     placed["generate"] = gr.Button(label("page.pricing"), variant="primary", size="lg", elem_id="generate")
     return RequestForm(**placed)
@@ -152,14 +151,16 @@ def build_request_form(*, has_variations: bool = True, set_elsewhere: Sequence[s
 def script_facts() -> dict[str, Any]:
     """Return the constants for the form's script: names, initial values, and those of shapes, sizes and qualities."""
     sizes = {shape: {size: presets.pixels(shape, size) for size in presets.SIZES} for shape in presets.SHAPES}
-    default = VideoRequest.model_construct()
-    shape, size = presets.shape_and_size(default.width, default.height)
-    choices = {"shape": shape, "size": size, "quality": presets.quality(default.infer_steps)}
+    names = {"held": HELD, "fields": FIELDS, "priced": PRICED}
+    return {**names, "initial": _initial_values(), "sizes": sizes, "steps": presets.STEPS}
+
+
+def _initial_values() -> dict[str, Any]:
     # A text box without a value has an empty one in the browser.
     fields = {field.name: "" if field.default is None else field.default for field in parameters()}
-    initial = {**fields, **choices, "is_random": True, "variations": COUNTS[0]}
-    names = {"held": HELD, "fields": FIELDS, "priced": PRICED}
-    return {**names, "initial": initial, "sizes": sizes, "steps": presets.STEPS}
+    shape, size = presets.shape_and_size(fields["width"], fields["height"])
+    choices = {"shape": shape, "size": size, "quality": presets.quality(fields["infer_steps"])}
+    return {**fields, **choices, "is_random": True, "variations": COUNTS[0]}
 
 
 def request_from(values: Sequence[Any], *, is_random: bool = False) -> VideoRequest:

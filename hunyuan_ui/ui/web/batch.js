@@ -246,7 +246,7 @@ export function batch({ element, props }) {
     take([file]);
   });
   window.addEventListener("pagehide", keep);
-  on("leaving", keep); // a page's history is no longer stored when it is hidden
+  on("leaving", keep);
   emit("list-drawn");
   openAfterReload(dialog);
 }

@@ -2,6 +2,7 @@
 // mere access, or silently drop values.
 
 import { agreed } from "./agreed_visitor.js";
+import { reload } from "./events.js";
 
 const VISITOR = "hunyuan_visitor";
 const BY_ADDRESS = "hunyuan_by_address";
@@ -171,7 +172,7 @@ export function keepLanguage(name, isByKeys) {
   if (isByKeys) tab.set(SWITCHED, "yes");
   attempt(() => (document.cookie = `${LANGUAGE}=${name}; path=/; max-age=31536000; samesite=lax`));
   setQuery("lang", keptLanguage() === name ? null : name);
-  location.reload();
+  reload();
 }
 
 /** Whether this page follows a language change by keyboard; true only once. */

@@ -310,7 +310,7 @@ export function form({ element, props, trigger, watch }) {
   const numbers = priced.map((name) => `field-${name.replaceAll("_", "-")}`);
   onTyping(["shape", "size", "quality", "variations", ...numbers], draft.keepSoon, hidePrice);
   window.addEventListener("pagehide", draft.keepLastLetters);
-  on("leaving", draft.keepLastLetters); // a page's history is no longer stored when it is hidden
+  on("leaving", draft.keepLastLetters);
   on("failed", (what) => what === "load" && setTimeout(trigger, ATTACH_AGAIN_MS, "attach"));
   on("settings", show);
   on("seed", useSeed);

@@ -1,6 +1,5 @@
 import { isSwitchedByKeys, keepLanguage } from "./browser.js";
 import { piecesOf, showText } from "./dom.js";
-import { emit } from "./events.js";
 import { language, words } from "./language.js";
 
 export function header({ element, props, watch }) {
@@ -19,10 +18,7 @@ export function header({ element, props, watch }) {
   const other = language === "zh" ? "en" : "zh";
   part("language").textContent = words.language;
   part("language").lang = other;
-  part("language").addEventListener("click", ({ detail }) => {
-    emit("leaving");
-    keepLanguage(other, detail === 0);
-  });
+  part("language").addEventListener("click", ({ detail }) => keepLanguage(other, detail === 0));
   watch("value", show);
   show();
   if (isSwitchedByKeys()) part("language").focus({ preventScroll: true });

@@ -5,7 +5,7 @@ import { batch } from "./batch.js";
 import { holdLanguage, keeping, newId, settledVisitor, tab, visitor } from "./browser.js";
 import { createClicks, DOUBLE_CLICK_MS, keptClick } from "./click.js";
 import { compare } from "./compare.js";
-import { emit } from "./events.js";
+import { emit, reload } from "./events.js";
 import { examples } from "./examples.js";
 import { form } from "./form.js";
 import { gallery } from "./gallery.js";
@@ -147,9 +147,7 @@ keepAboveKeyboard();
 document.addEventListener("DOMContentLoaded", translateMessage);
 
 window.addEventListener("hashchange", () => {
-  if (!location.hash.startsWith("#visitor=")) return;
-  emit("leaving");
-  location.reload();
+  if (location.hash.startsWith("#visitor=")) reload();
 });
 
 document.addEventListener(

@@ -3,7 +3,7 @@
 import { channel, kept, tab } from "./browser.js";
 import { fill, isSmall, keepingFocus, keepingTop, piecesOf, reveal } from "./dom.js";
 import { createEnded, pressOnce } from "./ended.js";
-import { emit, on, onReturn } from "./events.js";
+import { emit, on, onReturn, reload } from "./events.js";
 import { drawSights } from "./examples.js";
 import { createFollowed } from "./followed.js";
 import { words } from "./language.js";
@@ -27,10 +27,7 @@ let version = null;
 async function askJobs(path) {
   const answer = await request(path, { within_ms: ABORT_MS, isExpected: true });
   if (answer.httpStatus >= 500) throw new Error(`status ${answer.httpStatus}`);
-  if (version && answer.version !== version) {
-    emit("leaving");
-    location.reload();
-  }
+  if (version && answer.version !== version) reload();
   version = answer.version;
   return answer;
 }
