@@ -140,17 +140,18 @@ async def test_a_press_that_finds_another_forms_click_says_so_and_sends_nothing(
     first = {"prompt": "a fox", "video_length": 9, "seed": seed}
     job_id = new_id()
 
-    async def pressed(form: dict[str, Any]) -> tuple[str, str]:
-        sent = json.dumps({"form": {**VideoRequest(**form).model_dump(), "variations": "1"}, "shown_usd": DEAR_USD})
+    async def pressed(form: dict[str, Any], count: str = "1") -> tuple[str, str]:
+        sent = json.dumps({"form": {**VideoRequest(**form).model_dump(), "variations": count}, "shown_usd": DEAR_USD})
         watched, notice = await PageEvents(runner).send(asking(), job_id, TOKEN, sent)
         return watched["job"], notice["text"]
 
     assert await pressed(first) == (job_id, "")
     assert await pressed(first) == (job_id, "")
-    found, text = await pressed({**first, **changed})
+    found, text = await pressed({**first, **changed}, "3")
     assert found == job_id
     assert "Nothing new was sent" in text
     await runner.wait(job_id, Visitor.from_token(TOKEN), 10)
+    assert [one.id for one in await runner.jobs(Visitor.from_token(TOKEN), limit=9)] == [job_id]
     assert [body["prompt"] for body in service.bill] == ["a fox"]
 
 
