@@ -48,6 +48,14 @@ ASKED_FOR_THE_END = b"?within_s=0 HTTP/1.1"
 ASKED_FOR_THE_FILE = b".mp4?k="
 
 
+def press_into(fault: Fault, page: Page, proxy: FaultProxy, prompt: str) -> None:
+    """Press Generate; the fault strikes at the request that sends the click."""
+    write(page, prompt)
+    proxy.fail_at(fault, CLICKED, prompt.encode())
+    page.locator("#generate").click()
+    until(page, proxy.has_struck.is_set)
+
+
 @pytest.mark.parametrize("fault", [Fault.RESET, Fault.ENDED])
 @pytest.mark.parametrize("moment", [ASKED_HOW_IT_GOES, ASKED_FOR_THE_END, ASKED_FOR_THE_FILE])
 def test_a_blip_is_not_noticed(
@@ -172,10 +180,7 @@ def test_a_video_that_a_front_server_kept_back_is_loaded_again(page: Page, proxy
 def test_a_click_whose_answer_is_lost_is_paid_once_and_its_video_appears(
     page: Page, proxy: FaultProxy, endpoint: PaidEndpoint, prompt: str, fault: Fault
 ) -> None:
-    write(visit(page, proxy.url), prompt)
-    proxy.fail_at(fault, CLICKED, prompt.encode())
-    page.locator("#generate").click()
-    until(page, proxy.has_struck.is_set)
+    press_into(fault, visit(page, proxy.url), proxy, prompt)
     proxy.heal()
     sees_under_way(page, prompt)
     expect(page.locator("#generate")).to_be_enabled()
@@ -187,10 +192,7 @@ def test_a_click_whose_answer_is_lost_is_paid_once_and_its_video_appears(
 def test_a_click_in_a_copy_of_the_tab_is_told_in_the_other_whose_own_prompt_was_not_sent(
     page: Page, proxy: FaultProxy, endpoint: PaidEndpoint, prompt: str
 ) -> None:
-    write(visit(page, proxy.url), prompt)
-    proxy.fail_at(Fault.HELD, CLICKED, prompt.encode())
-    page.locator("#generate").click()
-    until(page, proxy.has_struck.is_set)
+    press_into(Fault.HELD, visit(page, proxy.url), proxy, prompt)
     copy = page.context.new_page()
     copied = page.evaluate("JSON.stringify(sessionStorage)")
     copy.add_init_script(f"for (const one of Object.entries({copied})) sessionStorage.setItem(...one);")
@@ -206,9 +208,7 @@ def test_a_click_in_a_copy_of_the_tab_is_told_in_the_other_whose_own_prompt_was_
 def test_a_press_that_was_asked_for_buys_nothing_right_after_the_late_answer(
     page: Page, proxy: FaultProxy, endpoint: PaidEndpoint, prompt: str
 ) -> None:
-    write(visit(page, proxy.url), prompt)
-    proxy.fail_at(Fault.HELD, CLICKED, prompt.encode())
-    page.locator("#generate").click()
+    press_into(Fault.HELD, visit(page, proxy.url), proxy, prompt)
     notice = page.locator("#part-notice .notice")
     expect(notice).to_contain_text("Press Generate again")
     page.evaluate(
@@ -275,10 +275,7 @@ def test_a_second_press_while_the_first_is_stuck_on_its_way_names_the_same_job(
         if is_other_seen:
             generate(page, "another job")
             expect(page.locator("#generate")).to_be_enabled()
-        write(page, prompt)
-        proxy.fail_at(Fault.HELD, CLICKED, prompt.encode())
-        page.locator("#generate").click()
-        until(page, proxy.has_struck.is_set)
+        press_into(Fault.HELD, page, proxy, prompt)
         # The page polls its click's id, which the server does not know yet, and continues watching the others.
         until(page, lambda: any("status" not in one.json() for one in asked))
         if is_other_seen:
