@@ -137,8 +137,8 @@ class Job:
     def in_click(self) -> InClick | None:
         """The click of several videos that it belongs to."""
         match self.notes.get(_CLICK):
-            case {"id": str(click_id), "place": int(place)}:
-                return InClick(click_id, place)
+            case {"id": str(click_id), "place": int(place), **more}:
+                return InClick(click_id, place, more.get("count"))
             case _:
                 return None
 
@@ -274,14 +274,16 @@ class InClick:
     Args:
         click_id: The id of the click's first job, which may have been deleted.
         place: Its position among them, from 0. A retry takes the position of the failed job.
+        count: How many videos the click requested; None in a row of an older version.
     """
 
     click_id: str
     place: int
+    count: int | None
 
     def note(self, job: Job) -> None:
         """Store it in the job's notes."""
-        job.notes[_CLICK] = {"id": self.click_id, "place": self.place}
+        job.notes[_CLICK] = {"id": self.click_id, "place": self.place, "count": self.count}
 
 
 # Owner of the jobs restored from the account's history; no browser's token has this hash.

@@ -26,9 +26,10 @@ class JobSpec(NamedTuple):
     in_click: InClick | None
 
     def is_of(self, job: Job) -> bool:
-        """Whether a stored job is what this asks for."""
+        """Whether a stored job is what this asks for, and its click asked for as many videos."""
         drawn = {"seed": job.request.seed} if self.request.seed == RANDOM_SEED else {}
-        return self.request.model_copy(update=drawn) == job.request
+        is_same = self.request.model_copy(update=drawn) == job.request
+        return is_same and _wished(job.in_click) in (None, _wished(self.in_click))
 
 
 class Click(TypedDict):
@@ -46,11 +47,11 @@ def variations(job_id: str, request: VideoRequest, count: int) -> list[JobSpec]:
         request: With a seed of -1 each video draws its own; else consecutive seeds are used.
         count: 1 to 4.
     """
-    jobs = [JobSpec(job_id, request, InClick(job_id, 0) if count > 1 else None)]
+    jobs = [JobSpec(job_id, request, InClick(job_id, 0, count) if count > 1 else None)]
     for index in range(1, count):
         seed = request.seed if request.seed == RANDOM_SEED else (request.seed + index) % (MAX_SEED + 1)
         again = request.model_copy(update={"seed": seed})
-        jobs.append(JobSpec(_follows(job_id, str(index)), again, InClick(job_id, index)))
+        jobs.append(JobSpec(_follows(job_id, str(index)), again, InClick(job_id, index, count)))
     return jobs
 
 
@@ -74,6 +75,10 @@ def click_of(job_id: str, known: Iterable[Job]) -> Click | None:
 def again_id(job_id: str) -> str:
     """Return the id of a job's retry; the same however often the button is pressed."""
     return _follows(job_id, "again")
+
+
+def _wished(click: InClick | None) -> int | None:
+    return 1 if click is None else click.count
 
 
 def _follows(job_id: str, what: str) -> str:

@@ -155,6 +155,27 @@ async def test_a_press_that_finds_another_forms_click_says_so_and_sends_nothing(
     assert [body["prompt"] for body in service.bill] == ["a fox"]
 
 
+@pytest.mark.parametrize("seed", [-1, 7])
+@pytest.mark.parametrize(("before", "after"), [("1", "3"), ("3", "1"), ("2", "3"), ("4", "2")])
+async def test_a_press_for_another_number_of_videos_is_another_click(
+    runner: JobRunner, service: FakeService, seed: int, before: str, after: str
+) -> None:
+    form = VideoRequest(prompt="a fox", video_length=9, seed=seed).model_dump()
+    job_id = new_id()
+
+    async def pressed(count: str) -> tuple[int, str]:
+        sent = json.dumps({"form": {**form, "variations": count}, "shown_usd": DEAR_USD})
+        watched, notice = await PageEvents(runner).send(asking(), job_id, TOKEN, sent)
+        return len(watched["told"]), notice["text"]
+
+    assert await pressed(before) == (int(before), "")
+    assert await pressed(before) == (int(before), "")
+    told, text = await pressed(after)
+    assert told == int(before)
+    assert "Nothing new was sent" in text
+    assert len(await runner.jobs(Visitor.from_token(TOKEN), limit=9)) == int(before)
+
+
 async def test_a_neighbours_job_is_not_tried_again(runner: JobRunner, service: FakeService) -> None:
     settings = replace(runner.settings, share=True)
     old_id = failed(runner)

@@ -30,7 +30,7 @@ def stored(spec: JobSpec, **changes: Any) -> Job:
 def test_the_first_is_the_job_that_was_asked_for_and_the_next_seeds_follow() -> None:
     job_id = new_id()
     made = variations(job_id, WISH, 4)
-    assert made[0] == JobSpec(job_id, WISH, InClick(job_id, 0))
+    assert made[0] == JobSpec(job_id, WISH, InClick(job_id, 0, 4))
     assert [spec.request.seed for spec in made] == [7, 8, 9, 10]
     assert all(spec.request.model_copy(update={"seed": 7}) == WISH for spec in made)
     assert variations(job_id, WISH, 1) == [JobSpec(job_id, WISH, None)]
