@@ -24,9 +24,12 @@ beforeEach(() => {
 });
 
 const draft = () =>
-  createDraft(() => {
-    read += 1;
-  });
+  createDraft(
+    () => {
+      read += 1;
+    },
+    ({ prompt, ...now }) => ({ ...now, ...(prompt && { prompt }) }),
+  );
 
 test("a draft gives what the form can take, and nothing else", () => {
   const now = { prompt: "", width: 854, is_random: true };
@@ -49,6 +52,20 @@ test("an empty form at the opening does not replace the draft of before", () => 
   opened.keep({ prompt: "a crow" });
   assert.deepEqual(opened.held, { prompt: "a crow" });
   assert.deepEqual(draft().before({ prompt: "" }), { prompt: "a crow" });
+});
+
+test("what is set before the draft begins is kept beside the draft of before, without the letters of its box", () => {
+  held[NAME] = '{"prompt":"a fox","steps":20}';
+  const opened = draft();
+  opened.keep({ prompt: "", width: 64 });
+  assert.deepEqual(JSON.parse(held[NAME]), { prompt: "a fox", steps: 20, width: 64 });
+  opened.keep({ prompt: "" });
+  assert.deepEqual(JSON.parse(held[NAME]), { prompt: "a fox", steps: 20 });
+  box = { value: "a crow" };
+  opened.keepSoon();
+  opened.keep({ prompt: "", width: 72 });
+  assert.deepEqual(JSON.parse(held[NAME]), { prompt: "a crow", steps: 20, width: 72 });
+  assert.equal(opened.held, null);
 });
 
 test("a page that closes keeps the letters that Gradio has not passed on", () => {

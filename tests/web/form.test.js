@@ -386,6 +386,42 @@ test("the settings of a video that were taken before the first answer stay whole
   assert.deepEqual(shown, { ...FIRST, prompt: "a crow" });
 });
 
+for (const [what, before, chosen, stands] of [
+  ["a preset", { infer_steps: 10 }, { width: 36, height: 64 }, { prompt: "", width: 36, height: 64, infer_steps: 10 }],
+  ["one side", { width: 128, height: 72 }, { width: 65 }, { prompt: "", width: 65, height: 36 }],
+  ["a count", null, { variations: "3" }, { prompt: "", variations: "3", infer_steps: 40 }],
+  ["none after all", { prompt: "a stored fox" }, {}, { prompt: "a stored fox", variations: "1" }],
+])
+  test(`what was chosen before the first answer is there after a reload before it: ${what}`, async () => {
+    sessionStorage.held.hunyuan_draft = JSON.stringify(before);
+    shown = { ...FIRST };
+    page = drawn(form, {}, { facts: FACTS });
+    run("looked");
+    type({ variations: "2" });
+    type({ variations: "1", ...chosen });
+    browser.emit("leaving");
+    shown = { ...FIRST };
+    page = drawn(form, {}, { facts: FACTS });
+    run("looked");
+    page.receive(opening(null));
+    await wait(0);
+    run("filled");
+    assert.deepEqual(shown, { ...shown, ...stands });
+  });
+
+test("the settings of a video that were taken before the first answer are all there after a reload before it", async () => {
+  sessionStorage.held.hunyuan_draft = JSON.stringify({ ...FIRST, prompt: "a stored fox", width: 128, height: 72 });
+  shown = { ...FIRST };
+  page = drawn(form, {}, { facts: FACTS });
+  browser.emit("settings", { settings: { ...FIRST, prompt: "a crow", infer_steps: 10 } });
+  run("filled");
+  shown = { ...FIRST };
+  page = drawn(form, opening({ ...FIRST, width: 128, height: 72 }), { facts: FACTS });
+  await wait(0);
+  run("filled");
+  assert.deepEqual(shown, { ...FIRST, prompt: "a crow", infer_steps: 10, quality: "quick" });
+});
+
 test("what a tab has not stored comes from the newest job", () => {
   sessionStorage.held.hunyuan_draft = JSON.stringify({ prompt: "a stored fox" });
   shown = { ...FIRST };

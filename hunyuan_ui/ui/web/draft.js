@@ -32,8 +32,10 @@ const promptBox = () => document.querySelector("#field-prompt textarea");
 /**
  * Return the draft's storage.
  * @param {() => void} read Triggers reading and storing the form.
+ * @param {(now: any) => any} used Those of the form's values that were set before it has its initial values.
  */
-export function createDraft(read) {
+export function createDraft(read, used) {
+  const earlier = objectIn(tab.get(DRAFT));
   /** @type {any} */
   let held = null;
   let isBegun = false;
@@ -41,11 +43,12 @@ export function createDraft(read) {
   let keeping;
 
   function keep(now) {
-    if (!isBegun) return;
     const box = isTyped ? promptBox() : null;
+    const own = { ...(isBegun ? now : { ...earlier, ...used(now) }), ...(box && { prompt: box.value }) };
+    tab.set(DRAFT, JSON.stringify(own));
+    if (!isBegun) return;
     isTyped = false;
-    held = box ? { ...now, prompt: box.value } : now;
-    tab.set(DRAFT, JSON.stringify(held));
+    held = own;
   }
 
   function keepLetters() {

@@ -40,7 +40,10 @@ export function form({ element, props, trigger, watch }) {
   let isOpen = false; // with the server's first answer
   const changes = []; // functions from the form's values to changed ones, until Gradio applies them
   let news = {}; // other updates for Gradio
-  const draft = createDraft(() => trigger("keep"));
+  const draft = createDraft(
+    () => trigger("keep"),
+    (now) => (isReplaced ? now : values.used(now)),
+  );
   const question = createPriceQuestion({ form: () => form, priceOf, answered: showAnswer });
   const pressed = []; // clicks whose form is still to be read
   const ready = []; // clicks to be sent

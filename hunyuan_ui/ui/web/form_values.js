@@ -25,6 +25,14 @@ export function createFormValues({ held: names, priced, initial, sizes, steps })
     return { shape: null, size: null, quality };
   };
 
+  const only = (values, accepts) => Object.fromEntries(Object.entries(values).filter(([name]) => accepts(name)));
+
+  /** The values of the controls that were used. A size is one choice of two numbers. @param {Held} now */
+  function used(now) {
+    const isUsed = (name) => !Object.is(now[name], initial[name]);
+    return only(now, (name) => isUsed(name) || (SIDES.includes(name) && SIDES.some(isUsed)));
+  }
+
   return {
     /** @returns {Held} */
     byName: (values) => Object.fromEntries(names.map((name, index) => [name, values[index]])),
@@ -39,17 +47,10 @@ export function createFormValues({ held: names, priced, initial, sizes, steps })
 
     presetsOf,
 
-    /**
-     * Only those of the wished values whose controls nobody has used yet. A size is one choice of two numbers.
-     * @param {Held} now
-     * @param {Held} wished
-     */
-    unused(now, wished) {
-      const isUsed = (name) => !Object.is(now[name], initial[name]);
-      const used = new Set(names.filter(isUsed));
-      if (SIDES.some(isUsed)) for (const side of SIDES) used.add(side);
-      return Object.fromEntries(Object.entries(wished).filter(([name]) => !used.has(name)));
-    },
+    used,
+
+    /** Only those of the wished values whose controls nobody has used yet. @param {Held} now @param {Held} wished */
+    unused: (now, wished) => only(wished, (name) => !(name in used(now))),
 
     sized({ shape, size }) {
       const chosen = { shape: shape || Object.keys(sizes)[0], size: size || Object.keys(Object.values(sizes)[0])[0] };
