@@ -218,6 +218,38 @@ test("the chosen ones are deleted, and nothing stays chosen", async () => {
   assert.deepEqual([browser.count("videos/a"), browser.count("videos/c")], [1, 1]);
 });
 
+for (const [what, found, stays] of [
+  ["one of two", ["c"], ["c"]],
+  ["none", [], []],
+])
+  test(`what a search takes out of sight is not deleted with what was chosen: ${what}`, async () => {
+    grid.part("choose").click();
+    for (const id of ["a", "c"]) press(id, ".tile-button");
+    grid.part("favourites").click();
+    await browser.answer(`${FIRST}&favourites=1`, { videos: found.map((id) => video(id)), before: null });
+    assert.equal(grid.part("chosen").hidden, !stays.length);
+    grid.part("favourites").click();
+    await browser.answer(FIRST, { videos: ["a", "b", "c"].map((id) => video(id)), before: null });
+    grid.part("delete").click();
+    assert.deepEqual(
+      ids(),
+      ["a", "b", "c"].filter((id) => !stays.includes(id)),
+    );
+  });
+
+test("the first of a pair waits for its second through a search", async () => {
+  const compared = browser.hear("compare");
+  browser.emit("choose", "a");
+  await settled();
+  grid.part("favourites").click();
+  await browser.answer(`${FIRST}&favourites=1`, { videos: [video("c")], before: null });
+  press("c", ".tile-button");
+  assert.deepEqual(
+    compared.map(([, { left, right }]) => [left.id, right.id]),
+    [["a", "c"]],
+  );
+});
+
 test("the answer to an older search is dropped, and one that failed is asked for again", async () => {
   const type = async (text) => {
     grid.part("search").value = text;

@@ -82,8 +82,11 @@ export function createChoice(element, part, does) {
   return {
     isOn: () => isOn,
     choose,
-    /** Mark the chosen ones among newly drawn cards. */
-    mark: () => isOn && mark(),
+    /** Mark the chosen ones among newly drawn cards. What is out of sight is not chosen, but for a pair's first. */
+    listed(shown) {
+      if (!isPair) chosen = chosen.filter((video) => shown.some(({ id }) => id === video.id));
+      if (isOn) mark();
+    },
     /** Let the visitor select a second video, which is compared with this one immediately. */
     seekSecond: (first) => set(true, first),
     /** Deselect videos that no longer exist. @param {(video: any) => boolean} isThere */

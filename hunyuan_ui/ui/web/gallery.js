@@ -130,7 +130,7 @@ export function gallery({ element, props }) {
       const found = fresh(newer.over(answer.videos, since));
       shown.push(...found);
       part("posters").append(...found.map(drawCard));
-      choice.mark();
+      choice.listed(shown);
       before = answer.before;
       showNothing();
     });
@@ -212,7 +212,7 @@ export function gallery({ element, props }) {
     shown.unshift(...found);
     part("posters").prepend(...found.map(drawCard));
     if (found.length) moved();
-    choice.mark();
+    choice.listed(shown);
     showNothing();
   }
 
