@@ -119,6 +119,32 @@ def test_all_text_follows_the_size_that_the_browser_is_set_to(
         other.close()
 
 
+OVER_EACH_OTHER = """() => {
+  const all = [...document.querySelectorAll("#part-several button, #field-prompt [data-testid=block-info], " +
+    "#field-prompt textarea, .prompt-panel .groups button, .prompt-panel [data-part=improve], #screen")];
+  const boxes = all.map((one) => [one, one.getBoundingClientRect()]);
+  return boxes.flatMap(([one, a], at) => boxes.slice(at + 1)
+    .filter(([, b]) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1)
+    .filter(([, b]) => Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 6)
+    .map(([other]) => [one, other].map((text) => text.outerHTML.slice(0, 60)).join(" over ")));
+}"""
+
+
+def test_letters_of_twice_the_size_leave_room_for_each_other_around_the_prompt(
+    browser: Browser, preview: RunningApp
+) -> None:
+    flags = [*FLAGS, "--blink-settings=defaultFontSize=32"]
+    other = browser.browser_type.launch(executable_path=find_browser((*SHELLS, *BROWSERS)), args=flags)
+    try:
+        page = other.new_page()
+        open_page(page, preview)
+        for width in (320, 390, 701, 768, 860, 920, 1280):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate(OVER_EACH_OTHER) == [], width
+    finally:
+        other.close()
+
+
 @pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
 @pytest.mark.parametrize("width", SCREENS)
 def test_a_screen_shows_everything_without_a_horizontal_scroll_bar(
