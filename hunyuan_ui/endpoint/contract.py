@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import PurePosixPath
 from typing import Any, Final, cast
@@ -56,7 +56,7 @@ ENVELOPES: Final = ("data", "result", "request", "response", "job", "task", "bod
 # Names without case and signs.
 _ID_NAMES: Final = ("requestid",)
 _ROW_IDS: Final = ("id",)
-_STATUS_NAMES: Final = ("status", "state", "requeststatus", "modelstatus", "jobstatus")
+_STATUS_NAMES: Final = ("status", "state", "requeststatus", "modelstatus", "jobstatus", "taskstatus", "videostatus")
 
 # The id is opaque: dashed in the documentation, 32 hex in a capture (docs/facts/segmind-api.md 2.1).
 # Each of its characters stands for itself in a path; one shorter than six is only taken as a number.
@@ -80,7 +80,8 @@ _OTHER_WORDS: Final[Mapping[str, RemoteState]] = {
     **dict.fromkeys(
         (
             *("FAILURE", "CANCELLED", "CANCELED", "ABORTED", "REJECTED", "TIMEOUT", "TIMED_OUT", "TERMINATED"),
-            *("ERRORED", "KILLED", "CRASHED"),
+            *("ERRORED", "KILLED", "CRASHED", "STOPPED", "REVOKED", "BLOCKED", "MODERATED", "DECLINED", "DENIED"),
+            *("REFUSED", "FAULTED", "DEAD", "UNSUCCESSFUL"),
         ),
         RemoteState.FAILED,
     ),
@@ -92,6 +93,7 @@ _TAKEN: Final = frozenset(
         *("RENDERING", "RUNNING", "SCHEDULED", "STARTED", "STARTING", "SUBMITTED", "WAITING"),
     )
 )
+_GONE: Final = frozenset(("EXPIRED", "DELETED", "REMOVED", "PURGED", "GONE", "NOT_FOUND", "MISSING"))
 _WORDS_OF_ROWS: Final = {"SUCCESS": RemoteState.COMPLETED, "ERROR": RemoteState.FAILED}
 
 
@@ -126,7 +128,7 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """An accepted job: its id at the service, empty if the response has the finished video's address instead.
+    """An accepted job: its id at the service, empty if the response has only the finished video or its address.
 
     `cost` is US dollars, if already named.
     """
@@ -134,6 +136,7 @@ class Accepted:
     request_id: str
     cost: float | None = None
     url: str | None = None
+    video: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +150,11 @@ class RemoteStatus:
 
 @dataclass(frozen=True, slots=True)
 class RemoteResult:
-    """A finished v2 request: the video's address, its cost and times."""
+    """A finished v2 request: the video's address, or the video itself if it has none, its cost and times."""
 
-    url: str
+    url: str | None
     metrics: Metrics = Metrics()
+    video: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +173,8 @@ class HistoryRow:
     @property
     def goes_on(self) -> bool:
         """Whether the history lists the request as unfinished."""
-        return self.status is not None and self.state not in (RemoteState.COMPLETED, RemoteState.FAILED)
+        is_over = self.state in (RemoteState.COMPLETED, RemoteState.FAILED) or is_gone(self.status)
+        return self.status is not None and not is_over
 
 
 def is_key(text: str) -> bool:
@@ -217,6 +222,11 @@ def state_of(word: object) -> RemoteState | None:
 def state_of_row(word: object) -> RemoteState | None:
     """Return the state for a status word that describes a request and nothing else."""
     return state_of(word) or _WORDS_OF_ROWS.get(_plain_word(word))
+
+
+def is_gone(word: object) -> bool:
+    """Whether a status word means that the service has dropped the request or its video."""
+    return _plain_word(word) in _GONE
 
 
 def _plain_word(word: object) -> str:
@@ -308,7 +318,7 @@ def says_taken(fields: Mapping[str, object]) -> bool:
 
 def addressed_ids_in(fields: Mapping[str, object]) -> list[str]:
     """Return the request ids in the service's addresses of a response."""
-    return [one for text in _texts_in(fields) if (one := id_in_address(text))]
+    return [one for text in texts_in(fields) if (one := id_in_address(text))]
 
 
 def likely_ids_in(fields: Mapping[str, object]) -> list[str]:
@@ -353,23 +363,24 @@ def _urls_in_text(text: str, base: str, depth: int) -> Iterator[str]:
 
 def lone_video_url(body: object) -> str | None:
     """Return the only address with a video's file extension in a response, in any field; None if there are more."""
-    addresses = (text.strip() for text in _texts_in(body) if _is_web(text.strip()))
+    addresses = (text.strip() for text in texts_in(body) if _is_web(text.strip()))
     found = {url for url in addresses if _rank(url) == 0 and url.isprintable()}
     return found.pop() if len(found) == 1 else None
 
 
-def _texts_in(value: object, depth: int = 0) -> Iterator[str]:
+def texts_in(value: object, depth: int = 0) -> Iterator[str]:
+    """Yield the texts of a JSON value, except those that echo or describe the request."""
     if depth > DEEPEST:
         return
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
         for item in cast("list[object]", value):
-            yield from _texts_in(item, depth + 1)
+            yield from texts_in(item, depth + 1)
     elif isinstance(value, Mapping):
         for name, item in cast("Mapping[str, object]", value).items():
             if not _NOT_MADE.search(name):
-                yield from _texts_in(item, depth + 1)
+                yield from texts_in(item, depth + 1)
 
 
 def is_address(value: object) -> bool:

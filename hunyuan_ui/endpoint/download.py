@@ -20,6 +20,8 @@ import httpx
 
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.data_folder import is_disk_full
+from hunyuan_ui.endpoint import contract
+from hunyuan_ui.endpoint.embedded import MOST_BYTES, embedded_video
 from hunyuan_ui.endpoint.http import (
     REDIRECTS,
     TRANSPORT_ERRORS,
@@ -34,6 +36,7 @@ from hunyuan_ui.endpoint.http import (
 from hunyuan_ui.endpoint.proxy_tunnel import ProxyBackend
 from hunyuan_ui.endpoint.safe_transport import SafeBackend, UrlPolicy
 from hunyuan_ui.errors import DownloadError, MediaError, Reason, StorageError, reason
+from hunyuan_ui.file_type import START_BYTES, is_text
 from hunyuan_ui.proxies import DIRECT, Proxies
 from hunyuan_ui.shielded import shielded
 
@@ -94,6 +97,7 @@ async def save(
             checkpoint("part_written")
             await _in_thread(os.fsync, file.fileno())
             checkpoint("part_synced")
+        await _in_thread(_unwrap, part)
         await _in_thread(check, part)
         is_whole = True
     except MediaError as error:
@@ -107,6 +111,31 @@ async def save(
     finally:
         if not is_whole:
             _remove(part)
+
+
+async def save_bytes(video: bytes, part: Path, *, check: Check) -> None:
+    """Write a video that a response contained; arguments and errors are those of `save`."""
+    await save(_nothing(), part, check=check, start=video)
+
+
+async def _nothing() -> AsyncGenerator[bytes, None]:
+    for chunk in ():
+        yield chunk
+
+
+def _unwrap(part: Path) -> None:
+    """Replace a file that is text with a video in it by that video."""
+    with part.open("rb") as file:
+        if not is_text(file.read(START_BYTES)) or part.stat().st_size > MOST_BYTES:
+            return
+    body = part.read_bytes()
+    value = contract.read_json(body) or body.decode("ascii", "ignore")
+    video = embedded_video(body, contract.texts_in(value))
+    if video is not None:
+        with _new_file(part) as file:
+            file.write(video)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, start: bytes, limits: SaveLimits) -> None:

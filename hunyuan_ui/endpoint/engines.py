@@ -30,7 +30,9 @@ _TEXTS: Final = ("message", "detail", "msg", "error", "code", "type")  # fields 
 _LINK: Final = re.compile(r"https?://[^\s\"'<>\\)\]]+")
 _CLOCKS_APART_S: Final = 60.0  # possible clock difference between two machines of one owner
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:~-]{0,255}")
-_CUT_ID: Final = re.compile(rb'"id"\s*:\s*"([A-Za-z0-9._:~-]+)"')
+_IDS: Final = ("id", "video_id", "task_id", "job_id")
+_ENVELOPES: Final = (*contract.ENVELOPES, "video")
+_CUT_ID: Final = re.compile(rb'"(?:%s)"\s*:\s*"([A-Za-z0-9._:~-]+)"' % "|".join(_IDS).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +81,43 @@ def parts_of(request: VideoRequest, model: str | None) -> dict[str, str]:
     return parts if model is None else {**parts, "model": model}
 
 
-def job_in(fields: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return a body that is a job, whatever the HTTP status was; None for anything else."""
-    is_job = fields is not None and job_id(fields.get("id")) is not None and isinstance(fields.get("status"), str)
-    return fields if is_job else None
+def job_in(fields: Mapping[str, Any] | None, asked: str | None = None) -> Mapping[str, Any] | None:
+    """Return the job in a body, with its `id` and `status`, whatever the HTTP status was; None if there is none.
+
+    Args:
+        asked: The id that was asked about, if a body without one is about it.
+    """
+    places = _places(fields)
+    is_about_it = asked is not None and not any(map(_id_of, places)) and contract.state_in(fields or {}) is not None
+    for place in places:
+        found, word = asked if is_about_it else _id_of(place), next(iter(contract.status_words(place)), None)
+        if found is not None and word is not None:
+            return {**place, "id": found, "status": word}
+    return None
 
 
 def job_id(named: object) -> str | None:
-    """Return an id; None for a value that is not safe inside a path."""
-    return named if isinstance(named, str) and _JOB_ID.fullmatch(named) else None
+    """Return an id as text; None for a value that is not safe inside a path."""
+    text = str(named) if isinstance(named, (str, int)) and not isinstance(named, bool) else ""
+    return text if _JOB_ID.fullmatch(text) else None
 
 
 def id_in(fields: Mapping[str, Any] | None, body: bytes) -> str | None:
     """Return the id in the response to a create, even if the response is truncated after it."""
-    found = None if fields is None else fields.get("id")
-    if found is None and (cut := _CUT_ID.search(body)):
-        found = cut[1].decode("ascii")
-    return job_id(found)
+    found = next(filter(None, map(_id_of, _places(fields))), None)
+    if fields is None and (cut := _CUT_ID.search(body)):
+        found = job_id(cut[1].decode("ascii"))
+    return found
+
+
+def _places(fields: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """Return where a body may have its job: at the top, else in an envelope."""
+    inner = [] if fields is None else [fields.get(name) for name in _ENVELOPES]
+    return [one for one in (fields, *inner) if isinstance(one, Mapping)]
+
+
+def _id_of(fields: Mapping[str, Any]) -> str | None:
+    return next(filter(None, (job_id(fields.get(name)) for name in _IDS)), None)
 
 
 def state_in(job: Mapping[str, Any]) -> RemoteState:
@@ -116,10 +138,15 @@ def metrics_in(job: Mapping[str, Any]) -> Metrics:
     return Metrics(inference_time=seconds if seconds is not None and seconds > 0 else None)
 
 
-def url_in(job: Mapping[str, Any]) -> str | None:
+def bucket_url_in(job: Mapping[str, Any]) -> str | None:
     """Return the address of a job's video if the engine stores it in a bucket."""
     url = job.get("url")
     return url if isinstance(url, str) and _LINK.fullmatch(url) else None
+
+
+def url_in(fields: Mapping[str, Any], base: str) -> str | None:
+    """Return an address of the video in a job, in any field; it may be wrong, so that the content is asked first."""
+    return contract.video_url({"output": fields.get("url")}, base) or contract.video_url(fields, base)
 
 
 def link_in(text: str) -> str | None:

@@ -7,6 +7,7 @@ Source: docs/facts/engines.md 2.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +17,17 @@ import httpx
 
 from hunyuan_ui.endpoint import engines
 from hunyuan_ui.endpoint.calls import CALM, Calls, Timeouts
-from hunyuan_ui.endpoint.contract import Accepted, HistoryRow, RemoteResult, RemoteState, RemoteStatus, is_same_id
+from hunyuan_ui.endpoint.contract import (
+    Accepted,
+    HistoryRow,
+    RemoteResult,
+    RemoteState,
+    RemoteStatus,
+    is_gone,
+    is_same_id,
+)
 from hunyuan_ui.endpoint.download import Check, FetchLimits, fetch
+from hunyuan_ui.endpoint.embedded import MOST_BYTES
 from hunyuan_ui.endpoint.http import REDIRECTS
 from hunyuan_ui.endpoint.responses import Answer, raise_unless_success
 from hunyuan_ui.endpoint.retry_after import retry_after_s
@@ -93,10 +103,12 @@ class EngineClient:
         deadline = anyio.current_time() + self._timeouts.submit_s
         url, parts = self.base_url + engines.VIDEOS, engines.parts_of(request, self._model)
         reply = await self._calls.post(url, _bearer(key), key, deadline, parts=parts)
-        answer = await reply.read_all()
+        answer = await reply.read_all(MOST_BYTES)
         request_id = engines.id_in(answer.fields, answer.body)
         if request_id is not None and (answer.is_success or engines.job_in(answer.fields) is not None):
             return Accepted(request_id)
+        if answer.is_success and answer.video is not None:
+            return Accepted("", video=answer.video)
         raise _post_error(answer)
 
     async def status(self, request_id: str, key: str) -> RemoteStatus:
@@ -110,7 +122,7 @@ class EngineClient:
         # For an unfinished job one engine returns half a file, and 200.
         if engines.state_in(job) is not RemoteState.COMPLETED:
             raise UnexpectedResponseError("bad_answer", reason=reason("not_finished"))
-        url = engines.url_in(job) or f"{self.base_url}{_path(request_id)}{engines.CONTENT}"
+        url = engines.bucket_url_in(job) or f"{self.base_url}{_path(request_id)}{engines.CONTENT}"
         return RemoteResult(url, engines.metrics_in(job))
 
     async def history(self, _request_id: str, _key: str, /) -> HistoryRow | None:
@@ -163,7 +175,8 @@ class EngineClient:
             await download(url)
             return
         except DownloadError as error:
-            if not error.expired or not url.startswith(self.base_url):
+            is_elsewhere = error.expired or error.facts.get("reason") == reason("not_an_mp4")
+            if not is_elsewhere or not url.startswith(self.base_url):
                 raise
             refusal = error
         link = await self._link_instead(url, key)
@@ -172,17 +185,24 @@ class EngineClient:
         await download(link)
 
     async def _link_instead(self, url: str, key: str) -> str | None:
-        """Return the bucket address that an engine names in its error for the content."""
-        try:
-            answer = await self._get(url.removeprefix(self.base_url), key)
-        except EndpointError:
-            return None
-        fields = answer.fields if answer.status == engines.KEPT_ELSEWHERE else None
-        return engines.link_in(engines.refusal_in(fields) or "") if fields else None
+        """Return the address that an engine names in place of the content, or in the job."""
+        path = url.removeprefix(self.base_url)
+        with suppress(EndpointError):
+            answer = await self._get(path, key)
+            fields = answer.fields or {}
+            named = (
+                engines.link_in(engines.refusal_in(fields) or "") if answer.status == engines.KEPT_ELSEWHERE else None
+            )
+            if link := named or (engines.url_in(fields, self.base_url) if answer.is_success else None):
+                return link
+            answer = await self._get(path.removesuffix(engines.CONTENT), key)
+            job = engines.job_in(answer.fields)
+            return None if job is None else engines.url_in(job, self.base_url)
+        return None
 
     async def _job(self, request_id: str, key: str) -> Mapping[str, Any]:
         answer = await self._get(_path(request_id), key)
-        job = engines.job_in(answer.fields)
+        job = engines.job_in(answer.fields, request_id if answer.is_success else None)
         if job is None:
             if answer.status == 404 and not answer.is_html:
                 raise RequestExpiredError("engine_forgot", request_id=request_id)
@@ -190,6 +210,8 @@ class EngineClient:
             raise UnexpectedResponseError("bad_answer", reason=answer.problem or answer.detail)
         if not is_same_id(str(job["id"]), request_id):
             raise UnexpectedResponseError("bad_answer", reason=reason("another_request"))
+        if is_gone(job["status"]):
+            raise RequestExpiredError("engine_forgot", request_id=request_id)
         if engines.state_in(job) is RemoteState.FAILED:
             sentence = engines.sentence_in(job)
             seconds = engines.metrics_in(job).inference_time

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import Accepted, Metrics, RemoteResult, RemoteState, RemoteStatus
+from hunyuan_ui.endpoint.embedded import embedded_video
 from hunyuan_ui.endpoint.http import REDIRECTS
 from hunyuan_ui.endpoint.retry_after import retry_after_s
 from hunyuan_ui.errors import (
@@ -30,14 +31,18 @@ from hunyuan_ui.errors import (
     UnexpectedResponseError,
     reason,
 )
-from hunyuan_ui.file_type import START_BYTES, video_type
+from hunyuan_ui.file_type import START_BYTES, is_text, video_type
 from hunyuan_ui.request import clean_text
 
 DETAIL_LIMIT: Final = 300  # characters of the service's own text that are shown
 _KEY_SHAPE: Final = re.compile(r"SG_[0-9A-Za-z]{4,}", re.IGNORECASE)
 _MARKUP: Final = re.compile(r"<\s*(!doctype|html|head|body|script|style|title|center|h1|div|p|iframe|img|svg)\b", re.I)
 _SPEND_LIMIT: Final = re.compile(r"spend(ing)?[\s-]+limit", re.I)
-_CUT_ID: Final = re.compile(rf'"request[_-]?id"\s*:\s*"\s*([{contract.ID_CHARACTERS}]+)\s*"'.encode(), re.I)
+# In JSON that is cut off after it, and in what is no JSON; its end must be there, or it may be half an id.
+_CUT_ID: Final = re.compile(
+    rf"""request[_-]?id["']?\s*[:=>]\s*["']?\s*([{contract.ID_CHARACTERS}]+)\s*["'<&,;}}\s]""".encode(), re.I
+)
+_ID_ALONE: Final = re.compile(rb'"?([0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12})"?', re.I)
 # This request, unlike those of a limit ("5 requests are running", "a request is already in progress").
 _HAS_IT: Final = re.compile(
     r"\b(?:(?:your|this|the(?:\ssame)?)\s(?:request|job|task|generation|video)\b"
@@ -97,6 +102,14 @@ class Answer:
             return {"output": value}
         return cast("Mapping[str, Any]", value) if isinstance(value, dict) else None
 
+    @cached_property
+    def video(self) -> bytes | None:
+        """The video itself, if the body is or contains one."""
+        if self.problem is not None:
+            return None
+        value = self.fields or (self.body.decode("ascii", "ignore") if self.value is None else self.value)
+        return embedded_video(self.body, contract.texts_in(value))
+
     @property
     def metrics(self) -> Metrics:
         """Cost and times named in the response, in any field."""
@@ -127,7 +140,8 @@ class Answer:
         if self.fields is not None:
             text = _sentence_in(self.fields) or ""
         else:
-            text = self.body.decode("utf-8", "replace") if self.value is None else ""
+            is_shown = self.value is None and is_text(self.body[:START_BYTES])
+            text = self.body.decode("utf-8", "replace") if is_shown else ""
         # Our sentences continue after it with their own full stop.
         return reason("html_page") if _MARKUP.search(text) else self.plain(text).rstrip(_STOPS) or _phrase(self)
 
@@ -138,17 +152,27 @@ class Answer:
 def accepted(answer: Answer, base: str = "") -> Accepted:
     """Return the accepted job of a v2 submit."""
     url = finished_url(answer, base)
-    if not answer.is_success and url is None:
+    video = answer.video if url is None else None  # the finished video, as the other dialect answers
+    is_made = url is not None or video is not None
+    if not answer.is_success and not is_made:
         raise post_error(answer)
-    # The status is accepted and the id is legible: neither another format nor truncation must lose a paid job.
-    cut = [found.decode("ascii") for found in _CUT_ID.findall(answer.body)]
-    request_id = next(filter(contract.is_request_id, (*contract.ids_in(answer.fields or {}), *cut)), None)
+    request_id = next(filter(contract.is_request_id, _ids_of_accepted(answer)), None)
+    is_open = request_id is not None and contract.state_in(answer.fields or {}) is not RemoteState.COMPLETED
+    if is_made and not is_open:
+        last = answer.headers.get(contract.REQUEST_ID_HEADER, "")
+        request_id = request_id or (last if contract.is_request_id(last) else "")
+        return Accepted(request_id, answer.cost_usd, url, video)
     if request_id is not None:
         return Accepted(request_id, answer.cost_usd)
-    if url is not None:  # the finished video, as the other dialect answers
-        request_id = answer.headers.get(contract.REQUEST_ID_HEADER, "")
-        return Accepted(request_id if contract.is_request_id(request_id) else "", answer.cost_usd, url)
     raise unreadable(answer)
+
+
+def _ids_of_accepted(answer: Answer) -> list[str]:
+    # The status is accepted and the id is legible: neither another format nor truncation must lose a paid job.
+    end = b"\n" if answer.problem is None else b""
+    alone = _ID_ALONE.fullmatch(answer.body.strip())
+    cut = [*_CUT_ID.findall(answer.body + end), *([alone[1]] if alone else [])]
+    return [*contract.ids_in(answer.fields or {}), *(found.decode("ascii") for found in cut)]
 
 
 def finished_url(answer: Answer, base: str = "") -> str | None:
@@ -256,24 +280,28 @@ def remote_status(answer: Answer, request_id: str) -> RemoteStatus:
 
 
 def remote_result(answer: Answer, request_id: str, base: str = "") -> RemoteResult:
-    """Return a finished request's video address.
+    """Return a finished request's video address, or the video.
 
     Raises:
         JobFailedError: It failed there.
         RequestExpiredError: It is no longer known.
         UnexpectedResponseError: `no_video_in_result` if it is done but names no video, else an unexpected response.
     """
+    if answer.is_success and answer.fields is None and answer.video is not None:
+        return RemoteResult(None, answer.metrics, answer.video)
     fields = _request_fields(answer, request_id)
     url, state = contract.video_url(fields, base), contract.state_in(fields)
     if url is None and state is RemoteState.COMPLETED:
         url = contract.lone_video_url(fields)
-    # An address is stronger evidence than an unknown status word.
-    is_known = state is not None or (url is None and ("status" in fields or bool(contract.status_words(fields))))
+    video = answer.video if url is None else None
+    # A video or its address is stronger evidence than an unknown status word.
+    is_made = url is not None or video is not None
+    is_known = state is not None or (not is_made and ("status" in fields or bool(contract.status_words(fields))))
     if is_known and state is not RemoteState.COMPLETED:
         raise UnexpectedResponseError("bad_answer", reason=reason("not_finished"), **_cost(answer))
-    if url is None:
+    if not is_made:
         raise UnexpectedResponseError("no_video_in_result", request_id=request_id, **_cost(answer))
-    return RemoteResult(url, answer.metrics)
+    return RemoteResult(url, answer.metrics, video)
 
 
 def balance(answer: Answer) -> float:
@@ -295,7 +323,10 @@ def _request_fields(answer: Answer, request_id: str) -> Mapping[str, Any]:
     # Whatever the HTTP status, as in the official client; a failed call itself never uses these words.
     state = contract.state_in(fields)
     is_completed = state is RemoteState.COMPLETED
-    if answer.status in (404, 410) and not answer.is_html and state in (None, RemoteState.FAILED):
+    is_unknown = answer.status in (404, 410) and not answer.is_html and state in (None, RemoteState.FAILED)
+    words = contract.status_words(fields)
+    is_dropped = answer.is_success and state is None and any(map(contract.is_gone, words))
+    if is_unknown or (is_dropped and contract.video_url(fields) is None):
         raise RequestExpiredError("request_expired", request_id=request_id, **_cost(answer))
     if answer.status != 422 and not is_completed:
         fields = _fields_of_get(answer)

@@ -19,6 +19,7 @@ from hunyuan_ui.endpoint import contract, responses
 from hunyuan_ui.endpoint.calls import CALM, JSON_LIMIT, Calls, Reply, Timeouts
 from hunyuan_ui.endpoint.contract import Accepted, HistoryRow, Metrics, RemoteResult, RemoteStatus
 from hunyuan_ui.endpoint.download import Check, SaveLimits, save
+from hunyuan_ui.endpoint.embedded import MOST_BYTES
 from hunyuan_ui.endpoint.encodings import SNIFFED
 from hunyuan_ui.endpoint.history import PastRequest, PastRequests, history_row, list_query
 from hunyuan_ui.endpoint.http import body_of, content_length, read_start
@@ -101,20 +102,20 @@ class EndpointClient:
         deadline = anyio.current_time() + self._timeouts.submit_s
         url, body = self._base + contract.SUBMIT_V2, _wire_values(request)
         reply = await self._calls.post(url, _key_header(key), key, deadline, json=body)
-        return responses.accepted(await reply.read_all(), self._base)
+        return responses.accepted(await reply.read_all(MOST_BYTES), self._base)
 
     async def status(self, request_id: str, key: str) -> RemoteStatus:
         """Return the state of a v2 request."""
-        answer = await self._get(self._base + contract.status_path(_checked(request_id)), key)
+        answer = await self._get(self._base + contract.status_path(_checked(request_id)), key, MOST_BYTES)
         return responses.remote_status(answer, request_id)
 
     async def result(self, request_id: str, key: str) -> RemoteResult:
-        """Return the video address of a completed v2 request.
+        """Return the video address of a completed v2 request, or its video.
 
         Raises:
             UnexpectedResponseError: With code `no_video_in_result` if it is done but names no video.
         """
-        answer = await self._get(self._base + contract.result_path(_checked(request_id)), key)
+        answer = await self._get(self._base + contract.result_path(_checked(request_id)), key, MOST_BYTES)
         return responses.remote_result(answer, request_id, self._base)
 
     @asynccontextmanager
@@ -183,11 +184,13 @@ async def _blocking_answer(reply: Reply, chunks: AsyncGenerator[bytes, None], ba
     if problem is None and is_file:
         # Sent only once, so it is saved before it is judged.
         return _described(response, start=start, chunks=chunks)
-    answer = await replace(reply, deadline=deadline).read(chunks, start)
+    answer = await replace(reply, deadline=deadline).read(chunks, start, limit=MOST_BYTES)
     url = responses.finished_url(answer, base)
-    if url is None:
-        raise responses.unreadable(answer) if answer.is_success else responses.post_error(answer)
-    return _described(response, url, fields=answer.fields)
+    if url is not None:
+        return _described(response, url, fields=answer.fields)
+    if answer.video is not None:
+        return _described(response, start=answer.video, chunks=chunks, fields=answer.fields)
+    raise responses.unreadable(answer) if answer.is_success else responses.post_error(answer)
 
 
 def _described(

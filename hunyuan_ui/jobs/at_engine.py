@@ -18,6 +18,7 @@ from hunyuan_ui.jobs.waits import WARMING, backoff_s
 from hunyuan_ui.settings import Settings
 
 STOPPED: Final = "engine_stopped"
+MOST_TIMES: Final = 10  # as for costs (docs/architecture.md 3)
 WARM_CHECK_S: Final = 5.0  # between two checks whether an engine has loaded its model
 LIST_ATTEMPTS: Final = 3  # attempts at reading an engine's job list
 
@@ -83,10 +84,17 @@ def priced_by_time(services: Services, job: Job, metrics: Metrics, watched_s: fl
     """
     if not job.is_at_engine or services.engine is None or job.cost_microusd is not None:
         return metrics
-    seconds = watched_s if metrics.inference_time is None else metrics.inference_time
+    reported = _believable(services, job, metrics.inference_time)
+    seconds = watched_s if reported is None else reported
     if seconds is None:
-        return replace(metrics, cost=job.estimate_microusd / MICRO)
+        return replace(metrics, cost=job.estimate_microusd / MICRO, inference_time=None)
     return replace(metrics, cost=seconds * (services.engine.usd_per_hour or 0.0) / 3600, inference_time=seconds)
+
+
+def _believable(services: Services, job: Job, seconds: float | None) -> float | None:
+    """Return reported engine seconds; None for more than have passed since sending and than ten times the expected."""
+    most_s = max(services.ledger.now() - job.began_at, MOST_TIMES * job.predicted_s)
+    return None if seconds is None or seconds > most_s else seconds
 
 
 def engine_usage(
@@ -101,8 +109,9 @@ def engine_usage(
         seen_s: Seconds from sending until the job was last seen running; used if the engine reports none.
         error: The error it ends with, which may contain them.
     """
-    reported = error.facts.get("worked_s") if error is not None else None
-    seconds = reported if isinstance(reported, float) else seen_s
+    worked = error.facts.get("worked_s") if error is not None else None
+    reported = _believable(services, job, worked if isinstance(worked, float) else None)
+    seconds = seen_s if reported is None else reported
     if not job.is_at_engine or job.status is not JobStatus.RUNNING or seconds is None:
         return {}
     spent = priced_by_time(services, job, Metrics(inference_time=seconds), None)

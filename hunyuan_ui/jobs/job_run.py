@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hunyuan_ui import log
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S, RECORD_LIFE_S, HistoryRow, Metrics, RemoteState
+from hunyuan_ui.endpoint.download import save_bytes
 from hunyuan_ui.endpoint.segmind import BlockingAnswer, EndpointClient
 from hunyuan_ui.errors import (
     AuthenticationError,
@@ -120,8 +122,9 @@ class JobRun:
                 # Logged before the commit: if the commit never happens, the owner can still find the id.
                 log.event("job.accepted", job=self._job.id, request_id=taken.request_id)
                 checkpoint("journey.accepted")
-                if taken.url is not None:
+                if taken.url is not None or taken.video is not None:
                     await self._settle(Metrics(cost=taken.cost), taken.url, taken.request_id or None)
+                    await self._take_body(taken.video)
                 else:
                     await self._commits.step(self._ledger.mark_running, taken.request_id, cost_usd=taken.cost)
         except EndpointUnreachableError as error:
@@ -169,15 +172,21 @@ class JobRun:
         log.event("job.accepted", job=self._job.id, request_id=answer.request_id)
         checkpoint("journey.accepted")
         await self._settle(answer.metrics, answer.url, answer.request_id)
-        if answer.url is not None:
-            return
+        if answer.url is None:
+            await self._store_body(answer.save)
+
+    async def _take_body(self, video: bytes | None) -> None:
+        """Store the video that a response contained, if it did."""
+        if video is not None:
+            await self._store_body(partial(save_bytes, video))
+
+    async def _store_body(self, save: Callable[..., Awaitable[None]]) -> None:
         self._live.show(Phase.DOWNLOADING)
         try:
-            part = self._library.part(self._job.id)
-            await answer.save(part, check=self._library.check)
+            await save(self._library.part(self._job.id), check=self._library.check)
             await self._store()
         except (DownloadError, StorageError, MediaError, OSError) as error:
-            # The body is sent only once; _fetch continues with a complete part file, or with the history.
+            # A POST's body is sent only once; _fetch continues with a complete part file, the result or the history.
             log.trouble("job.body_lost", job=self._job.id, kind=type(error).__name__)
 
     async def _unsent(self, error: EndpointUnreachableError) -> None:
@@ -236,6 +245,7 @@ class JobRun:
         # Either response may name the cost; zero means not known yet.
         cost = max((one for one in (result.metrics.cost, status.metrics.cost) if one is not None), default=None)
         await self._settle(replace(result.metrics, cost=cost), result.url, request_id)
+        await self._take_body(result.video)
 
     async def _stop_run(self, key: str) -> None:
         if await self._services.engine_of(self._job).client.stop(self._request_id(), key):
@@ -411,6 +421,9 @@ class JobRun:
             with suppress(*(() if self._job.is_at_engine else (RequestExpiredError, JobFailedError))):
                 result = await self._service.client.result(self._job.request_id, self._key())
                 await self._settle(result.metrics, result.url, self._job.request_id)
+                if result.video is not None:
+                    await save_bytes(result.video, self._library.part(self._job.id), check=self._library.check)
+                    await self._store()
                 return
         row = await self._row()
         if row is None:

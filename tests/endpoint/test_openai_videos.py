@@ -96,7 +96,7 @@ async def test_the_id_of_an_engine_is_taken_as_it_is(service: RawService, client
     assert (await client.status(job_id, KEY)).state is RemoteState.COMPLETED
 
 
-@pytest.mark.parametrize("job_id", ["", "..", "a/b", "a?b", "a#b", "a%2fb", " a", "é", 7, None, {"id": "a"}])
+@pytest.mark.parametrize("job_id", ["", "..", "a/b", "a?b", "a#b", "a%2fb", " a", "é", 7.5, True, None, {"id": "a"}])
 async def test_what_could_lead_elsewhere_is_no_id(service: RawService, client: EngineClient, job_id: object) -> None:
     service.on("POST", engines.VIDEOS, answer(200, {"id": job_id, "status": "queued"}))
     assert isinstance(await failure(client.submit(REQUEST, KEY)), OutcomeUnknownError)
@@ -108,7 +108,7 @@ async def test_a_job_comes_to_its_video(engine: FakeEngine, client: EngineClient
     result = await client.result(request_id, KEY)
     assert result.metrics.inference_time == TOOK_S
     assert result.metrics.cost is None
-    await client.fetch(result.url, tmp_path / "x.part", key=KEY, check=check_video)
+    await client.fetch(result.url or "", tmp_path / "x.part", key=KEY, check=check_video)
     assert (tmp_path / "x.part").read_bytes() == MP4
     moved = [status.progress for status in seen if status.progress is not None]
     assert moved == ([60, 90] if engine.quirks.moves else [])
@@ -231,7 +231,9 @@ async def test_the_jobs_of_a_request_are_found_where_prompts_are_listed(
         assert await client.sent(REQUEST.model_copy(update=other), KEY, started) == []
 
 
-@pytest.mark.parametrize("body", [[], {}, {"data": None}, {"data": ["x", 7, {"id": 3, "prompt": REQUEST.prompt}]}, "x"])
+@pytest.mark.parametrize(
+    "body", [[], {}, {"data": None}, {"data": ["x", 7, {"id": True, "prompt": REQUEST.prompt}]}, "x"]
+)
 async def test_a_list_of_nothing_finds_nothing(service: RawService, client: EngineClient, body: Any) -> None:
     service.on("GET", "/v1/videos", answer(200, body))
     assert await client.sent(REQUEST, KEY, 0.0) == []

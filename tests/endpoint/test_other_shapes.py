@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hunyuan_ui.endpoint import responses
-from hunyuan_ui.endpoint.contract import Accepted, RemoteState
+from hunyuan_ui.endpoint.contract import Accepted, HistoryRow, RemoteState
 from hunyuan_ui.endpoint.responses import Answer
 from hunyuan_ui.errors import (
     EndpointStatusError,
@@ -17,6 +17,7 @@ from hunyuan_ui.errors import (
     JobFailedError,
     OutcomeUnknownError,
     RateLimitError,
+    RequestExpiredError,
     reason,
 )
 from tests.videos import mp4_bytes
@@ -103,9 +104,53 @@ def test_the_end_is_seen_wherever_it_is_said(body: object) -> None:
 
 
 def test_the_file_itself_is_the_end_although_it_has_no_address() -> None:
-    for given in (answer(200, mp4_bytes()), replace(answer(200, mp4_bytes()[:40]), problem=reason("answer_too_large"))):
+    whole, cut = answer(200, mp4_bytes()), replace(answer(200, mp4_bytes()[:40]), problem=reason("answer_too_large"))
+    for given in (whole, cut):
         assert responses.remote_status(given, ID).state is RemoteState.COMPLETED
-        assert caught(responses.remote_result, given, ID).code == "bad_answer"
+    assert responses.remote_result(whole, ID).video == mp4_bytes()
+    assert caught(responses.remote_result, cut, ID).code == "bad_answer"
+
+
+def test_bytes_are_not_shown_as_a_sentence() -> None:
+    error = caught(responses.remote_status, answer(200, b"\x00\x00\x00\x20PK\x03\x04moov" * 9), ID)
+    assert error.facts["reason"] == reason("not_as_agreed")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"request_id: {ID}\nstatus: QUEUED\n",
+        f"<r><request_id>{ID}</request_id></r>",
+        f"status=QUEUED&requestId={ID}",
+        f"{{'request_id': '{ID}'}}",
+        ID,
+        f'"{ID.replace("-", "")}"\n',
+    ],
+)
+def test_an_id_is_read_in_a_taking_answer_that_is_no_json(body: str) -> None:
+    accepted = responses.accepted(answer(200, body.encode()))
+    assert accepted.request_id.replace("-", "") == ID.replace("-", "")
+    cut_short = replace(answer(200, body.encode()[:-20]), problem=reason("connection_broke"))
+    assert caught(responses.accepted, cut_short).code == "unreadable_answer", "half an id is none"
+
+
+@pytest.mark.parametrize("word", ["EXPIRED", "deleted", "Not found"])
+def test_a_word_that_says_that_a_request_was_dropped_is_no_word_of_its_running(word: str) -> None:
+    assert type(caught(responses.remote_status, answer(200, {"status": word}), ID)) is RequestExpiredError
+    assert not HistoryRow(status=word).goes_on
+    made = answer(200, {"status": word, "output": URL})
+    assert responses.remote_result(made, ID).url == URL, "an address says more"
+
+
+@pytest.mark.parametrize("word", ["STOPPED", "declined", "Blocked"])
+def test_more_words_mean_that_a_request_failed(word: str) -> None:
+    assert type(caught(responses.remote_status, answer(200, {"status": word}), ID)) is JobFailedError
+
+
+def test_an_id_and_the_finished_video_are_both_kept() -> None:
+    body = {"request_id": ID, "status": "COMPLETED", "output": URL}
+    assert responses.accepted(answer(200, body)) == Accepted(ID, None, URL)
+    assert responses.accepted(answer(200, {**body, "status": "QUEUED"})) == Accepted(ID), "it may be an address to be"
 
 
 def test_a_result_is_read_wherever_it_stands() -> None:

@@ -204,7 +204,7 @@ async def test_a_post_without_a_usable_answer_is_unknown_and_went_out_once(
 @pytest.mark.parametrize(
     ("reply", "told"),
     [
-        pytest.param(answer(200, {"x": " " * 3_000_000, "request_id": ID}), "too large", id="row25-too-large"),
+        pytest.param(answer(200, {"x": " " * 34_000_000, "request_id": ID}), "too large", id="row25-too-large"),
         pytest.param(
             answer(200, b"\x28\xb5\x2f\xfd", headers={"Content-Encoding": "zstd"}),
             "compressed as",

@@ -66,7 +66,8 @@ async def client(place: Place) -> AsyncIterator[EndpointClient]:
     await made.aclose()
 
 
-async def fetched(place: Place, url: str, part: Path) -> None:
+async def fetched(place: Place, url: str | None, part: Path) -> None:
+    assert url is not None
     await fetch(url, part, own_origin=place.origin, check=media.check_mp4, transport=place.transport)
 
 

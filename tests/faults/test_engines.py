@@ -16,7 +16,7 @@ from hunyuan_ui.words import words
 from tests.engines import HEALTH, KINDS, TOOK_S, VIDEOS
 from tests.faults import oracle
 from tests.faults.rig import KEY, OWNER, SHORT_GETS, USD_PER_HOUR, Rig, click, ended, kill, next_job_works, until
-from tests.faults.service import PaidService
+from tests.faults.service import PaidService, video_of
 from tests.raw_service import Received, Reply, Wire, answer, html, huge, redirect, slow_body
 from tests.seen import seen
 
@@ -357,3 +357,69 @@ async def test_only_who_made_a_job_may_stop_its_run(rig: Rig, engine: PaidServic
         engine.engine.is_busy = False
         assert (await ended(runner, job_id)).status is JobStatus.DONE
     assert engine.engine.deleted == []
+
+
+def talks(service: PaidService, taken: object, job: object, *more: tuple[str, Reply]) -> None:
+    """Answer as an engine of another build."""
+    service.on("POST", VIDEOS, answer(200, taken))  # type: ignore[arg-type]
+    service.on("GET", f"{VIDEOS}/vid-12345", answer(200, job))  # type: ignore[arg-type]
+    for path, reply in (("content", answer(404)), *more):
+        service.on("GET", path if path.startswith("/") else f"{VIDEOS}/vid-12345/{path}", reply)
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        {"data": {"id": "vid-12345", "status": "queued"}},
+        {"video": {"id": "vid-12345", "state": "queued"}},
+        {"task_id": "vid-12345", "task_status": "pending"},
+        [{"job_id": "vid-12345", "status": "queued"}],
+    ],
+)
+@pytest.mark.parametrize("names_id", [True, False])
+async def test_a_job_is_read_in_other_envelopes_and_under_other_names(
+    rig: Rig, engine: PaidService, taken: Any, *, names_id: bool
+) -> None:
+    talks(engine, taken, {"status": "completed"}, ("content", answer(200, video_of("any"))))
+    if names_id:
+        told = {"data": {"video_id": "vid-12345", "status": "completed"}}
+        engine.on("GET", f"{VIDEOS}/vid-12345", answer(200, told))
+    async with rig.running() as runner:
+        assert (await ended(runner, await click(runner))).status is JobStatus.DONE
+
+
+@pytest.mark.parametrize("where", ["output.url", "relative", "video_url", "content"])
+async def test_a_video_that_is_not_at_its_content_is_fetched_where_the_engine_says(
+    rig: Rig, engine: PaidService, where: str
+) -> None:
+    link = f"{engine.origin}/made/1.mp4"
+    named = {
+        "output.url": {"output": {"url": link}},
+        "relative": {"url": "/made/1.mp4"},
+        "video_url": {"video_url": link},
+    }
+    job = {"id": "vid-12345", "status": "completed", **named.get(where, {})}
+    talks(engine, {"id": "vid-12345", "status": "queued"}, job, ("/made/1.mp4", answer(200, video_of("any"))))
+    if where == "content":
+        engine.on("GET", f"{VIDEOS}/vid-12345/content", answer(200, {"url": link}))
+    async with rig.running() as runner:
+        assert (await ended(runner, await click(runner))).status is JobStatus.DONE
+
+
+async def test_an_expired_job_ends(rig: Rig, engine: PaidService) -> None:
+    talks(engine, {"id": "vid-12345", "status": "queued"}, {"id": "vid-12345", "status": "expired"})
+    async with rig.running() as runner:
+        assert (await ended(runner, await click(runner))).status is JobStatus.LOST
+
+
+@pytest.mark.parametrize("began", [0, 1, 1_600_000_000])
+@pytest.mark.parametrize("word", ["completed", "failed"])
+async def test_times_that_cannot_be_meant_cost_nothing_more(
+    rig: Rig, engine: PaidService, began: int, word: str
+) -> None:
+    job = {"id": "vid-12345", "status": word, "created_at": began, "completed_at": 1_764_300_000}
+    talks(engine, {"id": "vid-12345", "status": "queued"}, job, ("content", answer(200, video_of("any"))))
+    async with rig.running() as runner:
+        ending = await ended(runner, await click(runner))
+    assert ending.counted_microusd < 5 * MICRO
+    assert (ending.inference_s or 0.0) < 3600
