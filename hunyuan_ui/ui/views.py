@@ -26,7 +26,9 @@ def as_json(view: JobView, say: Words) -> dict[str, Any]:
     job, say = view.job, say.about(view.job)
     # A preview is rendered locally in seconds; the formula describes the service.
     has_usual = not job.is_preview or view.usual.is_calibrated
-    is_late = has_usual and view.phase in _MOVING and view.elapsed_s > view.usual.high_s
+    # Of a service that cannot be reached nobody knows whether the job is still going.
+    is_going = view.phase in _MOVING and view.phase is not Phase.RECONNECTING
+    is_late = has_usual and is_going and view.elapsed_s > view.usual.high_s
     return {
         "id": job.id,
         "status": job.status.value,

@@ -44,6 +44,13 @@ def test_a_job_in_the_queue_says_when_it_starts(facts: dict[str, Any], note: str
     assert as_json(view_of(**facts), words())["note_text"] == note
 
 
+@pytest.mark.parametrize("phase", list(Phase))
+def test_only_what_is_known_to_go_on_is_called_still_going(phase: Phase) -> None:
+    told = as_json(replace(view_of(phase=phase), elapsed_s=9999.0), words())
+    is_going = phase in {Phase.SENT, Phase.IN_SERVICE_QUEUE, Phase.RENDERING, Phase.DOWNLOADING}
+    assert (told["is_late"], "still going" in told["note_text"]) == (is_going, is_going)
+
+
 @pytest.mark.parametrize("status", list(JobStatus))
 def test_what_ended_without_a_video_offers_the_next_step_with_its_price(status: JobStatus) -> None:
     view = view_of(job=job(status=status, request_id="r-1234567"), phase=Phase.ENDED)

@@ -349,3 +349,26 @@ test("a click that had no answer is looked for until the server is there", async
   await browser.answer("jobs/click-0?within_s=1", { version: "1", ...job("click-0") });
   assert.deepEqual(answered, ["click-0"]);
 });
+
+test("what a wait is for is told with its phase, once, and again only once it takes longer than usual", async () => {
+  const said = [];
+  Object.defineProperty(card.part("heard"), "textContent", { set: (text) => said.push(text) });
+  const follow = async (facts) => {
+    browser.emit("list-going");
+    await jobs(job("click-1", { is_late: false, note_text: "", ...facts }));
+  };
+  await follow({ phase_text: "Paused", note_text: "The limit is reached. Again in 59 s." });
+  await follow({ phase_text: "Paused", note_text: "The limit is reached. Again in 57 s." });
+  for (const is_late of [false, false, true, true]) await follow({ is_late, note_text: is_late ? "Long." : "" });
+  assert.deepEqual(said, ["Paused. The limit is reached. Again in 59 s.", "Rendering", "Rendering. Long."]);
+});
+
+for (const [progress, text] of [
+  [null, "0:30 usually 4 min"],
+  [37, "37%"],
+])
+  test(`no percentage is read out that the service has not given: ${progress}`, async () => {
+    browser.emit("list-going");
+    await jobs(job("click-1", { is_moving: true, elapsed_s: 30, usual_s: 240, usual_text: "usually 4 min", progress }));
+    assert.equal(card.part("bar").getAttribute("aria-valuetext"), text);
+  });

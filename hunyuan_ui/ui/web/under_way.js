@@ -26,7 +26,7 @@ export function createUnderWay(part, isPublic, say) {
 
   /** Show a job, or that one is followed silently, or none. */
   function draw(job, resting) {
-    const before = shown?.phase_text;
+    const before = shown;
     shown = job;
     seenAt = performance.now();
     if (!job) {
@@ -45,7 +45,8 @@ export function createUnderWay(part, isPublic, say) {
     part("cancel").hidden = !job.can_cancel && !job.can_stop;
     part("cancel").textContent = job.can_stop ? words.stop_run : words.cancel;
     part("stop").hidden = job.can_cancel;
-    if (before !== job.phase_text) say(job.phase_text);
+    if (before?.phase_text !== job.phase_text || before.is_late !== job.is_late)
+      say([job.phase_text, job.note_text].filter(Boolean).join(". "));
     tick();
   }
 
@@ -57,6 +58,8 @@ export function createUnderWay(part, isPublic, say) {
     part("bar").toggleAttribute("data-unsure", !shown.usual_s);
     part("bar").setAttribute("aria-valuenow", Math.round(share * 100));
     part("bar").setAttribute("aria-label", shown.phase_text);
+    // A share of the usual time would be read out as a percentage of the work.
+    part("bar").setAttribute("aria-valuetext", shown.progress ? `${shown.progress}%` : `${clock} ${shown.usual_text}`);
     part("bar").firstElementChild.style.width = `${share * 100}%`;
     setTitle(`${clock} ${shown.phase_text}`.trim());
   }
