@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -162,10 +161,8 @@ class Dispatcher:
 
     def in_flight(self) -> list[LiveJob]:
         """Return the jobs that occupy a slot."""
-        # Jobs that wait for a key or between downloads occupy none. Jobs that wait between polls do: the service still
-        # works on them.
         going = (self.live[job_id] for job_id in self._tasks if job_id in self.live)
-        return [live for live in going if live.phase is not Phase.PAUSED and not live.is_between_downloads]
+        return [live for live in going if live.takes_place]
 
     async def _dispatch(self) -> None:
         while not self._is_stopping:
@@ -231,8 +228,7 @@ class Dispatcher:
 
     def _is_turn_of(self, job: Job) -> bool:
         # In public each visitor has one job in flight, so that a full queue is shared fairly.
-        in_flight = Counter(self.live[job_id].job.visitor for job_id in self._tasks if job_id in self.live)
-        return not self._settings.is_public or in_flight[job.visitor] == 0
+        return not self._settings.is_public or all(live.job.visitor != job.visitor for live in self.in_flight())
 
     def _held(self) -> list[asyncio.Task[None]]:
         return [task for job_id, task in self._tasks.items() if job_id in self.live and self.live[job_id].holds_stop]

@@ -212,6 +212,7 @@ class JobRun:
             if misses == 0:
                 await asyncio.sleep(poll_wait_s(self._service.poll_interval_s, self._age_s(), is_first=is_first))
             is_first = False
+            self._live.free_slot_of_overdue(self._age_s())
             try:
                 await self._ask_once()
                 misses = 0

@@ -7,17 +7,20 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import anyio
 
 from hunyuan_ui import log
 from hunyuan_ui.checkpoint import checkpoint
+from hunyuan_ui.endpoint.contract import RECORD_LIFE_S
 from hunyuan_ui.errors import HunyuanUIError, StorageError
-from hunyuan_ui.job import Job, JobProblem, Phase
+from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.jobs.waits import backoff_s
 from hunyuan_ui.ledger import TakenOverError
+
+OVERDUE_TIMES: Final = 10  # of the expected seconds, as for costs (docs/architecture.md 3)
 
 
 @dataclass(slots=True, eq=False)
@@ -34,6 +37,7 @@ class LiveJob:
     is_between_attempts: bool = False  # waits between two attempts
     wants_stop: bool = False  # its run is to be stopped at its engine
     held_until: float = 0.0  # time.monotonic(); other processes use all slots
+    is_overdue: bool = False  # has been running for longer than any run takes
     slot_freed: Callable[[], None] = lambda: None  # called when its slot is free for another job
     _wait_ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -71,6 +75,22 @@ class LiveJob:
     def is_between_downloads(self) -> bool:
         """Whether a download has failed and the next attempt is not due."""
         return self.is_between_attempts and self.phase is Phase.DOWNLOADING
+
+    @property
+    def takes_place(self) -> bool:
+        """Whether it occupies a slot once it has a task.
+
+        One that waits for a key or between downloads occupies none, nor does one whose end the service never tells. One
+        that waits between polls does: the service still works on it.
+        """
+        is_stuck = self.is_overdue and self.job.status is JobStatus.RUNNING
+        return self.phase is not Phase.PAUSED and not self.is_between_downloads and not is_stuck
+
+    def free_slot_of_overdue(self, age_s: float) -> None:
+        """Give the slot back once the job has been running for longer than any run takes."""
+        if not self.is_overdue and age_s > max(RECORD_LIFE_S, OVERDUE_TIMES * self.job.predicted_s):
+            self.is_overdue = True
+            self.slot_freed()
 
     def end_wait(self) -> None:
         """End the wait before the next attempt."""

@@ -336,7 +336,7 @@ class Replicas:
         self._published = states
 
     def _state_of(self, live: LiveJob) -> tuple[str | None, bool]:
-        takes_place = live.phase is not Phase.PAUSED and not live.is_between_downloads
+        takes_place = live.takes_place
         if live.job.status is JobStatus.QUEUED:
             takes_place = self._services.keys.for_job(live.job) is not None
         phase, retry_in_s, note, progress, _ = state_of(live, self._services.pause)

@@ -120,7 +120,7 @@ class SharedLedger(Ledger):
             f"{self._is_own} AND (SELECT count(*) FROM ({flying} AND other.takes_place) AS flying) < {replica.slots}"
         )
         if replica.one_each:
-            self._room += f" AND NOT EXISTS ({flying} AND other.visitor = jobs.visitor)"
+            self._room += f" AND NOT EXISTS ({flying} AND other.takes_place AND other.visitor = jobs.visitor)"
 
     @property
     def problem(self) -> StorageError | None:
