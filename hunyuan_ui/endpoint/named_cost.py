@@ -29,9 +29,16 @@ _NAME: Final = re.compile(
     "|billing"
 )
 _SUMS: Final = ("amount", "value", "total", "usd")  # names of the number in a cost object
+_UNIT_NAMES: Final = ("unit", "units", "currency")  # names of the unit in a cost object
+_PARTS: Final = (
+    (re.compile("(?<![a-z])cents?(?![a-z])|cents$|¢"), 1e-2),
+    (re.compile("milli(?!on)"), 1e-3),
+    (re.compile("micro|µ"), 1e-6),
+)
 DEEPEST: Final = 4  # levels of a response that are searched
 _LONGEST: Final = 80  # maximum characters of a number
 _NUMBER: Final = re.compile(r"-?\d[\d.,]*")
+_GAPS: Final = re.compile(r"(?<=\d)[\s'\u2019](?=\d{3}(?!\d))")  # other separators of thousands
 _THOUSANDS: Final = re.compile(r"-?\d{1,3}((,\d{3})+|(\.\d{3}){2,})")
 
 
@@ -52,7 +59,8 @@ def named_cost(body: object, header: str | None = None) -> float | None:
 
 def cost_header(headers: Mapping[str, str]) -> str | None:
     """Return the values of all cost headers, under any of their names, joined as those of a repeated one."""
-    return ", ".join(text for name, text in headers.items() if is_cost(name)) or None
+    found = [(text, _part_of_dollar(name)) for name, text in headers.items() if is_cost(name)]
+    return ", ".join(text if part == 1 else str(max(_dollars(text, part), default=0)) for text, part in found) or None
 
 
 def _costs_in(value: object, depth: int = 0) -> Iterator[float]:
@@ -64,25 +72,33 @@ def _costs_in(value: object, depth: int = 0) -> Iterator[float]:
             yield from _costs_in(item, depth + 1)
     elif isinstance(value, dict):
         for name, item in cast("dict[str, object]", value).items():
-            yield from _dollars(item) if is_cost(name) else _costs_in(item, depth + 1)
+            yield from _dollars(item, _part_of_dollar(name)) if is_cost(name) else _costs_in(item, depth + 1)
 
 
-def _dollars(value: object, depth: int = 0) -> Iterator[float]:
+def _part_of_dollar(text: object) -> float:
+    """Return the dollars of the unit that a name or a text names; 1 if it names none."""
+    return next((part for unit, part in _PARTS if unit.search(str(text)[:_LONGEST].lower())), 1.0)
+
+
+def _dollars(value: object, part: float = 1.0, depth: int = 0) -> Iterator[float]:
     if isinstance(value, bool) or depth > DEEPEST:
         return
     if isinstance(value, list):
         for item in cast("list[object]", value):
-            yield from _dollars(item, depth + 1)
+            yield from _dollars(item, part, depth + 1)
     elif isinstance(value, dict):
-        for name, item in cast("dict[str, object]", value).items():
-            if _plain(name) in _SUMS or is_cost(name):
-                yield from _dollars(item, depth + 1)
+        fields = {_plain(name): item for name, item in cast("dict[str, object]", value).items()}
+        part = min([part, *(_part_of_dollar(fields[name]) for name in _UNIT_NAMES if name in fields)])
+        for name, item in fields.items():
+            if name in _SUMS or is_cost(name):
+                yield from _dollars(item, min(part, _part_of_dollar(name)), depth + 1)
     elif isinstance(value, (int, float, str)):
         # A repeated header arrives as one, joined by commas.
-        for part in value.split(", ") if isinstance(value, str) else (value,):
-            number = _number(part)
+        for one in value.split(", ") if isinstance(value, str) else (value,):
+            number = _number(one)
             if number is not None and not math.isnan(number):
-                yield max(-MOST_USD, min(number, MOST_USD))
+                dollars = number * min(part, _part_of_dollar(one))
+                yield max(-MOST_USD, min(dollars, MOST_USD))
 
 
 def _number(value: float | str) -> float | None:
@@ -93,7 +109,7 @@ def _number(value: float | str) -> float | None:
         return MOST_USD
     except ValueError:
         pass
-    if not (found := _NUMBER.search(str(value)[:_LONGEST])):
+    if not (found := _NUMBER.search(_GAPS.sub("", str(value)[:_LONGEST]))):
         return None
     digits = found[0].rstrip(".,")
     if _THOUSANDS.fullmatch(digits):

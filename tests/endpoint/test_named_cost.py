@@ -37,12 +37,18 @@ PLACES: list[Any] = [
     {"metrics": {"credit_cost": 1.46}},
     {"amount_deducted": 1.46},
     {"metrics": {"total_charge": 1.46, "fee": 0}},
+    {"cost_cents": 146},
+    {"metrics": {"costMicros": 1_460_000}},
+    {"cost": {"amount": 146, "unit": "cents"}},
+    {"billing": {"amount": 1460, "currency": "milli-USD"}},
+    {"cost": "146 ¢"},
 ]
 HEADERS = [
     {"x-cost": "0", "x-credits-used": "1.46"},
     {"x-credits-used": "", "x-cost": "1.46"},
     {"X-Segmind-Cost": "1.46"},
     {"x-request-cost": "1.46"},
+    {"x-cost-cents": "146"},
 ]
 TEXTS = [
     "1.46",
@@ -55,6 +61,7 @@ TEXTS = [
     "1.46, 1.46",
     "1.46.",
     "cost: 1.460",
+    "most recent: 1.46",
     "0, 1.46",
 ]
 
@@ -77,7 +84,15 @@ def test_a_cost_is_read_however_it_is_written(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "cost"), [("1,234.50", 1234.5), ("$1,234", 1234.0), ("1.234.567,5", 1_234_567.5), ("0,0025", 0.0025)]
+    ("text", "cost"),
+    [
+        ("1,234.50", 1234.5),
+        ("$1,234", 1234.0),
+        ("1.234.567,5", 1_234_567.5),
+        ("1 460,00", 1460.0),
+        ("1'460.00", 1460.0),
+        ("0,0025", 0.0025),
+    ],
 )
 def test_thousands_and_cents_are_told_apart(text: str, cost: float) -> None:
     assert named_cost({"cost": text}) == cost
