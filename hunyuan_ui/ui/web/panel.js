@@ -2,7 +2,7 @@
 
 import { asToolbar } from "./controls.js";
 import { button, fill, node, piecesOf } from "./dom.js";
-import { emit, on } from "./events.js";
+import { emit, on, onReturn } from "./events.js";
 import { words } from "./language.js";
 import { request } from "./server.js";
 import { languageOf } from "./written_in.js";
@@ -63,8 +63,11 @@ export function panel({ element, props }) {
     clearTimeout(rest);
     const found = await ask();
     // Text typed meanwhile triggers a new request.
-    if (found && found.prompt === text()) show(found);
+    if (found?.prompt === text()) show(found);
+    else if (!found && !isCurrent()) for (const old of ["pieces", "hints"]) part(old).replaceChildren();
   }
+
+  const isCurrent = () => answer?.prompt === text();
 
   async function toggle(key) {
     const before = text();
@@ -118,8 +121,8 @@ export function panel({ element, props }) {
   }
 
   async function propose() {
-    if (answer?.prompt !== text()) await look();
-    if (answer?.prompt !== text()) return tell(words["coach.unreachable"]);
+    if (!isCurrent()) await look();
+    if (!isCurrent()) return tell(words["coach.unreachable"]);
     if (!answer.additions.length) {
       part("proposal").hidden = true;
       return tell(answer.problem || words["coach.complete"]);
@@ -202,6 +205,7 @@ export function panel({ element, props }) {
       open(openGroup);
     }
   });
+  onReturn(() => isCurrent() || look());
   on("prompt", (typed) => {
     showUndo();
     negative = typed.negative;
