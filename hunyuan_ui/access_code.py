@@ -11,7 +11,7 @@ from typing import Final
 from hunyuan_ui.attempts import AttemptLimiter
 from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.job import Visitor
-from hunyuan_ui.setting_texts import entered
+from hunyuan_ui.setting_values import entered
 from hunyuan_ui.settings import Secret
 
 MOST_GRANTS: Final = 10_000

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from hunyuan_ui import ledger, library, log, setting_urls
+from hunyuan_ui import ledger, library, log, setting_values
 from hunyuan_ui.cli_output import Exit, Interruption, StatusLine, interruptions, prepare_console, print_line, say
 from hunyuan_ui.data_folder import DataFolder, sync_folder
 from hunyuan_ui.errors import HunyuanUIError, SettingsError, StorageError
@@ -82,9 +82,9 @@ def _settings(options: argparse.Namespace, environ: Mapping[str, str] | None) ->
     """Return the settings of the page that is to take over, with the options overriding them."""
     settings = Settings.from_environ(environ, home=Path(__file__).parents[1])
     if options.to is not None:
-        settings = replace(settings, database_url=Secret(setting_urls.database_url(options.to)))
+        settings = replace(settings, database_url=Secret(setting_values.database_url(options.to)))
     if options.videos_to is not None:
-        settings = replace(settings, videos_url=setting_urls.bucket_url(options.videos_to))
+        settings = replace(settings, videos_url=setting_values.bucket_url(options.videos_to))
     if options.folder is not None:
         settings = replace(settings, data_dir=options.folder.absolute())
     if settings.database_url is None:

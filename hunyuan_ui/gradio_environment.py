@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from hunyuan_ui.errors import SettingsError, reason
-from hunyuan_ui.setting_numbers import UnfitError, number, whole
+from hunyuan_ui.setting_values import UnfitError, number, whole
 
 _T = TypeVar("_T")
 

@@ -11,14 +11,14 @@ from pathlib import Path, PurePath
 from typing import Any, Final, Literal, NoReturn
 from urllib.parse import unquote, urlsplit
 
-from hunyuan_ui import setting_texts, setting_urls
+from hunyuan_ui import setting_values
 from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.env_file import NAMED_BY, add_env_file
 from hunyuan_ui.ephemeral_disks import Storage, mounts_here, storage_of
 from hunyuan_ui.errors import SettingsError, reason
 from hunyuan_ui.gradio_environment import is_installed, read_value, text_of, tidy
 from hunyuan_ui.proxies import DIRECT, Proxies, Proxy
-from hunyuan_ui.setting_numbers import number, whole
+from hunyuan_ui.setting_values import number, whole
 from hunyuan_ui.this_machine import is_loopback, listening_name
 
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
@@ -86,26 +86,26 @@ class Settings:
     )
     base_url: str = field(
         default=DEFAULT_BASE_URL,
-        metadata=_declared("SEGMIND_BASE_URL", setting_urls.service_url, "Where the service is."),
+        metadata=_declared("SEGMIND_BASE_URL", setting_values.service_url, "Where the service is."),
     )
     history_url: str = field(
         default=DEFAULT_HISTORY_URL,
         metadata=_declared(
             "SEGMIND_HISTORY_URL",
-            setting_urls.service_url,
+            setting_values.service_url,
             "Where past requests are looked up.",
             f"{DEFAULT_HISTORY_URL}; with another base URL: that base + {_HISTORY_PATH}",
         ),
     )
     dialect: Literal["v1", "v2"] = field(
         default="v2",
-        metadata=_declared("HUNYUAN_UI_API", setting_texts.dialect, "v2 submits and polls, v1 is one blocking call."),
+        metadata=_declared("HUNYUAN_UI_API", setting_values.dialect, "v2 submits and polls, v1 is one blocking call."),
     )
     engine_url: str | None = field(
         default=None,
         metadata=_declared(
             "HUNYUAN_UI_ENGINE_URL",
-            setting_urls.engine_url,
+            setting_values.engine_url,
             "An engine of your own that speaks /v1/videos, in place of Segmind.",
         ),
     )
@@ -115,7 +115,7 @@ class Settings:
     engine_model: str | None = field(
         default=None,
         metadata=_declared(
-            "HUNYUAN_UI_ENGINE_MODEL", setting_texts.model, "What the engine calls the model.", "not sent"
+            "HUNYUAN_UI_ENGINE_MODEL", setting_values.model, "What the engine calls the model.", "not sent"
         ),
     )
     engine_usd_per_hour: float | None = field(
@@ -129,14 +129,17 @@ class Settings:
     )
     data_dir: Path = field(
         metadata=_declared(
-            "HUNYUAN_UI_DATA_DIR", setting_texts.path, "Where the ledger and the videos are kept.", "data beside app.py"
+            "HUNYUAN_UI_DATA_DIR",
+            setting_values.path,
+            "Where the ledger and the videos are kept.",
+            "data beside app.py",
         )
     )
     database_url: Secret | None = field(
         default=None,
         metadata=_declared(
             "HUNYUAN_UI_DATABASE_URL",
-            lambda text: Secret(setting_urls.database_url(text)),
+            lambda text: Secret(setting_values.database_url(text)),
             "PostgreSQL in place of the ledger's file, postgresql://user:password@host/name.",
             "none: a file in the data folder",
         ),
@@ -145,7 +148,7 @@ class Settings:
         default=None,
         metadata=_declared(
             "HUNYUAN_UI_VIDEOS_URL",
-            setting_urls.bucket_url,
+            setting_values.bucket_url,
             "A bucket for finished videos: s3://, gs:// or az://name/prefix.",
             "none: the data folder",
         ),
@@ -201,7 +204,7 @@ class Settings:
         default=False,
         metadata=_declared(
             "HUNYUAN_UI_REQUIRE_LOGIN",
-            setting_texts.yes_or_no,
+            setting_values.yes_or_no,
             "Space only: the owner's key is used for visitors with a Hugging Face login.",
         ),
     )
@@ -224,7 +227,7 @@ class Settings:
         default=False,
         metadata=_declared(
             "GRADIO_MCP_SERVER",
-            setting_texts.yes_or_no,
+            setting_values.yes_or_no,
             'Offer the API to agents as MCP tools; needs pip install "gradio[mcp]".',
         ),
     )
@@ -232,7 +235,7 @@ class Settings:
         default=None,
         metadata=_declared(
             NAMED_BY,
-            setting_texts.path,
+            setting_values.path,
             "File of more settings, NAME=value in a line; the environment wins.",
             ".env beside app.py, if it is there",
         ),
@@ -284,7 +287,7 @@ class Settings:
             raise SettingsError("HUNYUAN_UI_NOTIFY", "notify_package")
         shared = share or (
             bool(asked := text_of(environ, "GRADIO_SHARE"))
-            and read_value("GRADIO_SHARE", asked, setting_texts.yes_or_no)
+            and read_value("GRADIO_SHARE", asked, setting_values.yes_or_no)
         )
         is_space = environ.get("SYSTEM") == "spaces" or bool(environ.get("SPACE_ID"))
         login_secret = _login_secret(environ)
@@ -463,8 +466,8 @@ def _check_keys(values: Mapping[str, Any]) -> None:
         if key is not None and (not is_key(key.reveal()) or set(key.reveal()) & _OF_A_TEMPLATE):
             raise SettingsError(name, "key")
     code: Secret | None = values.get("access_code")
-    if code is not None and not setting_texts.can_be_entered(code.reveal()):
-        raise SettingsError("HUNYUAN_UI_ACCESS_CODE", "code", most=setting_texts.LONGEST_ENTERED)
+    if code is not None and not setting_values.can_be_entered(code.reveal()):
+        raise SettingsError("HUNYUAN_UI_ACCESS_CODE", "code", most=setting_values.LONGEST_ENTERED)
 
 
 def _check_engine(values: dict[str, Any]) -> None:

@@ -33,19 +33,16 @@ ROOMS: dict[str, str] = {
     "prompt_list": "errors request wildcards",
     "estimate": "endpoint.contract request",
     "data_folder": "errors",
-    "setting_numbers": "errors",
-    "setting_texts": "setting_numbers",
-    "gradio_environment": "errors setting_numbers",
+    "setting_values": "errors this_machine",
+    "gradio_environment": "errors setting_values",
     "env_file": "gradio_environment errors",
-    "setting_urls": "errors this_machine setting_numbers",
     "settings": (
-        "ephemeral_disks endpoint.contract env_file gradio_environment errors this_machine proxies setting_urls "
-        "setting_numbers setting_texts"
+        "ephemeral_disks endpoint.contract env_file gradio_environment errors this_machine proxies setting_values"
     ),
     "health_probe": "errors settings this_machine",
     "startup": "cli_output errors settings words",
     "attempts": "errors job",
-    "access_code": "attempts errors job setting_texts settings",
+    "access_code": "attempts errors job setting_values settings",
     "limits": "errors job settings",
     "log": "cli_output settings",
     "notifications": "errors job log words",
@@ -57,18 +54,18 @@ ROOMS: dict[str, str] = {
     "endpoint": "checkpoint errors file_type data_folder proxies request shielded",
     "jobs": (
         "access_code attempts checkpoint csv_text endpoint errors estimate data_folder job ledger library limits "
-        "local_endpoint.app log media notifications prompt_list request setting_texts settings shielded "
+        "local_endpoint.app log media notifications prompt_list request setting_values settings shielded "
         "signed_links"
     ),
-    "local_endpoint": "endpoint.contract errors estimate media prompt_help request setting_numbers this_machine words",
+    "local_endpoint": "endpoint.contract errors estimate media prompt_help request setting_values this_machine words",
     "ui": (
         "csv_text errors estimate file_type job jobs library.exports log this_machine prompt_help prompt_list request "
-        "setting_texts settings startup words"
+        "setting_values settings startup words"
     ),
     "app": "errors jobs log startup ui words",
     "check": "endpoint errors estimate data_folder ledger library request settings words",
     "cli_output": "words",
-    "cli_copy": "cli_output errors data_folder job ledger library log setting_urls settings signed_links words",
+    "cli_copy": "cli_output errors data_folder job ledger library log setting_values settings signed_links words",
     "cli": "check cli_batch cli_output errors estimate job jobs log request settings words",
     "cli_batch": "cli_output errors job jobs prompt_list request words",
     "__main__": "cli words",

@@ -17,7 +17,7 @@ from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import AuthenticationError
 from hunyuan_ui.job import Job, Visitor
-from hunyuan_ui.setting_texts import entered
+from hunyuan_ui.setting_values import entered
 from hunyuan_ui.settings import Secret
 from hunyuan_ui.shielded import shielded
 

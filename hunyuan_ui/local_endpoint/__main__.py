@@ -13,7 +13,7 @@ from typing import NoReturn, TypeVar
 from hunyuan_ui.errors import reason
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
-from hunyuan_ui.setting_numbers import UnfitError, number, whole
+from hunyuan_ui.setting_values import UnfitError, number, whole
 from hunyuan_ui.words import words
 
 _T = TypeVar("_T")

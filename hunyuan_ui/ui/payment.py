@@ -9,7 +9,7 @@ import gradio as gr
 
 from hunyuan_ui.job import JobProblem, Payer, Visitor
 from hunyuan_ui.jobs import JobRunner
-from hunyuan_ui.setting_texts import LONGEST_ENTERED
+from hunyuan_ui.setting_values import LONGEST_ENTERED
 from hunyuan_ui.ui.error_boundary import Event, page_event
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.visitor import login_of, say_for, visitor_of
