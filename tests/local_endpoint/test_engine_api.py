@@ -75,6 +75,7 @@ async def test_our_own_client_gets_its_video_from_there(url: str, tmp_path: Path
     while (status := await client.status(request_id, KEY)).state is not RemoteState.COMPLETED:
         assert status.progress is None or 0 < status.progress < 100
     result = await client.result(request_id, KEY)
+    assert result.url is not None
     await client.fetch(result.url, tmp_path / "x.part", key=KEY, check=check_video)
     assert (tmp_path / "x.part").stat().st_size > 500
     await client.aclose()
