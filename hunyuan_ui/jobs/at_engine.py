@@ -18,7 +18,8 @@ from hunyuan_ui.jobs.waits import WARMING, backoff_s
 from hunyuan_ui.settings import Settings
 
 STOPPED: Final = "engine_stopped"
-MOST_TIMES: Final = 10  # as for costs (docs/architecture.md 3)
+MOST_TIMES: Final = 10  # of the expected seconds, as for costs (docs/architecture.md 3)
+BELIEVED_S: Final = 3600.0  # reported by an engine, whatever is expected
 WARM_CHECK_S: Final = 5.0  # between two checks whether an engine has loaded its model
 LIST_ATTEMPTS: Final = 3  # attempts at reading an engine's job list
 
@@ -92,8 +93,8 @@ def priced_by_time(services: Services, job: Job, metrics: Metrics, watched_s: fl
 
 
 def _believable(services: Services, job: Job, seconds: float | None) -> float | None:
-    """Return reported engine seconds; None for more than have passed since sending and than ten times the expected."""
-    most_s = max(services.ledger.now() - job.began_at, MOST_TIMES * job.predicted_s)
+    """Return reported engine seconds; None for hours that are neither expected nor have passed since sending."""
+    most_s = max(BELIEVED_S, services.ledger.now() - job.began_at, MOST_TIMES * job.predicted_s)
     return None if seconds is None or seconds > most_s else seconds
 
 

@@ -34,7 +34,9 @@ class Steps:
     def __call__(self, name: str) -> None:
         if not self.deleting or not (name.startswith("ledger.hide") or self.deleting in name):
             return
-        self.names.append(name)
+        # A killed process does nothing more in its other threads either.
+        if len(self.names) != self._die_at:
+            self.names.append(name)
         if len(self.names) == self._die_at:
             raise Killed
 

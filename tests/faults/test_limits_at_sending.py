@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.usefixtures("da
 PUBLIC: dict[str, Any] = {"share": True, "daily_limit_usd": 100.0, "concurrency": 1}
 PRIVATE: dict[str, Any] = {"daily_limit_usd": 20.0, "concurrency": 1}
 DEAR_USD = 5 * COST_USD  # plausible, and more than the reservation of clicks before it was known
+BUDGET_USD = 1.9 * DEAR_USD  # enough for any one of these videos, not for two
 CLICKS = 4
 
 
@@ -204,7 +205,7 @@ async def test_a_lists_budget_holds_at_a_price_that_came_after_its_rows_were_sto
     service.cost_usd = DEAR_USD
     rig.settings = {"daily_limit_usd": 200.0, "video_limit_usd": 50.0, "concurrency": 1}
     async with rig.running() as runner:
-        view = await standing(runner, 10.0)
+        view = await standing(runner, BUDGET_USD)
         assert (len(service.bill), view.problem.code, view.spent_usd) == (1, "over_list_budget", DEAR_USD)
         assert view.count(JobStatus.QUEUED) == 0
         view = await standing(runner, 5 * DEAR_USD)
@@ -242,7 +243,7 @@ async def test_a_row_without_its_list_waits_for_a_higher_budget(rig: Rig, servic
     service.is_held = True
     runner = rig.open()
     await runner.start()
-    await standing(runner, 10.0, wait_s=0)
+    await standing(runner, BUDGET_USD, wait_s=0)
     await until(lambda: len(service.bill) == 1 and len(runner._dispatcher.live) == 2)  # pyright: ignore[reportPrivateUsage]
     await runner.stop()
     service.is_held = False
