@@ -119,7 +119,7 @@ def test_a_long_outage_is_not_followed_by_a_long_silence(
     page.clock.install()
     generate(visit(page, proxy.url), prompt)
     proxy.fail(Fault.BAD_GATEWAY)
-    for _ in range(10):
+    for _ in range(7):
         failed = asked.count(502)
         page.clock.run_for(MOST_SILENCE_MS)
         until(page, lambda: asked.count(502) > failed)  # noqa: B023 - used at once
