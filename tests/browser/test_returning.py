@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from hunyuan_ui.attempts import OF_A_VISITOR
 from hunyuan_ui.limits import SECONDS_BETWEEN_SUBMITS
@@ -29,6 +30,10 @@ def app(paid: PaidEndpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield started
 
 
+def is_of(what: str) -> re.Pattern[str]:
+    return re.compile(rf"/hunyuan/{what}(\?|$)")
+
+
 @pytest.fixture
 def opened(page: Page, app: RunningApp) -> Page:
     page.clock.install()
@@ -38,8 +43,20 @@ def opened(page: Page, app: RunningApp) -> Page:
 def test_a_computer_that_has_slept_shows_how_things_stand_now(opened: Page) -> None:
     with ExitStack() as answers:
         for what in ASKED_AGAIN:
-            answers.enter_context(opened.expect_response(f"**/hunyuan/{what}"))
+            answers.enter_context(opened.expect_response(is_of(what)))
         opened.clock.fast_forward("08:00:00")
+
+
+def test_a_computer_that_fell_asleep_while_the_page_opened_shows_the_videos(page: Page, app: RunningApp) -> None:
+    unanswered: list[Route] = []
+    page.route(is_of("videos"), lambda route: unanswered.append(route), times=1)
+    page.clock.install()
+    with page.expect_request(is_of("videos")):
+        open_page(page, app)
+    with page.expect_response(is_of("videos")):
+        page.clock.fast_forward("08:00:00")
+    assert len(unanswered) == 1
+    expect(page.locator(".videos [data-part=line].problem")).to_have_count(0)
 
 
 def test_a_page_in_sight_at_midnight_takes_back_that_nothing_is_left_of_the_day(opened: Page) -> None:

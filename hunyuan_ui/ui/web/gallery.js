@@ -116,6 +116,8 @@ export function gallery({ element, props }) {
     loading = null;
     owed = answer.isOk ? null : { isFirst };
     if (!answer.isOk) {
+      // A computer that has slept gives up the request that it fell asleep over, and may have news to ask for.
+      if (isNewsDue) return lookForNews();
       sayProblem(answer);
       part("more").hidden = false;
       return;
