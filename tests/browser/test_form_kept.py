@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,31 @@ def test_the_last_letters_are_kept_when_the_server_has_another_version(
     write(page, prompt)
     held[0].fulfill(json={"version": "another", "jobs": [], "next_poll_s": 60})
     page.wait_for_function("!window.isOld")
+    expect(page.locator("#field-prompt textarea")).to_have_value(prompt)
+
+
+# What asks the server, whose language is another one by now; what stores the form; what opens a dialog.
+GOES_ON = """
+document.addEventListener("hunyuan:leaving", () => {
+  const select = (selector) => document.querySelector(selector).click();
+  setTimeout(() => document.dispatchEvent(new Event("hunyuan:returned")), 100);
+  setTimeout(select, 200, "#shape label:nth-of-type(2) input");
+  setTimeout(select, 500, "#part-several button");
+});
+"""
+
+
+def test_nothing_that_goes_on_while_the_page_reloads_takes_the_prompt(page: Page, app: RunningApp, prompt: str) -> None:
+    page.add_init_script(KEEPS_HISTORY_ALONE)
+    write(opened(page, app.url), prompt)
+    page.wait_for_function("prompt => hunyuan.form.now().prompt === prompt", arg=prompt)
+    held: list[Route] = []
+    page.route(re.compile(r":\d+/(\?|$)"), lambda route: held.append(route))
+    page.evaluate(GOES_ON + "setTimeout(() => document.querySelector('.language').click())")
+    until(page, lambda: bool(held))
+    page.wait_for_timeout(1000)
+    held[0].continue_()
+    expect(page.locator(".language")).to_have_text("English")
     expect(page.locator("#field-prompt textarea")).to_have_value(prompt)
 
 

@@ -259,3 +259,28 @@ test("whether the browser keeps its visitor is tried, without a trace", async ()
     assert.equal((await load()).isUnknown(), true);
   }
 });
+
+test("a history is left alone while the page reloads, and written again if that was stopped", async () => {
+  const now = mock.method(performance, "now", () => 5000);
+  const page = open({ sessionStorage: forgetful, localStorage: forgetful, state: {} });
+  globalThis.document = /** @type {any} */ (Object.assign(new EventTarget(), { cookie: "" }));
+  const { tab, keepLanguage, setQuery } = await load();
+  let reloads = 0;
+  page.location.reload = () => {
+    reloads += 1;
+  };
+  document.addEventListener("hunyuan:leaving", () => tab.set("hunyuan_draft", "the last letters"));
+  keepLanguage("zh", true);
+  assert.equal(reloads, 1);
+  const left = { ...page.history.state };
+  assert.equal(left.hunyuan_draft, "the last letters");
+  const { href } = page.location;
+  tab.set("hunyuan_draft", "more");
+  tab.remove("hunyuan_switched");
+  setQuery("lang", "en");
+  assert.deepEqual([page.history.state, page.location.href], [left, href]);
+  now.mock.mockImplementation(() => 5000 + 10000);
+  tab.set("hunyuan_draft", "more");
+  assert.equal(page.history.state.hunyuan_draft, "more");
+  mock.restoreAll();
+});

@@ -2,7 +2,7 @@
 // each dialog is a history entry. Meanwhile the page behind it does not scroll.
 
 import { DIALOG as ENTRY } from "./browser.js";
-import { on } from "./events.js";
+import { isReloading, on } from "./events.js";
 
 const CONTENT = `${ENTRY}_of`;
 /** @type {Map<string, {dialog: HTMLDialogElement, again: (of: any) => void}>} */
@@ -22,6 +22,7 @@ function coverPage(isCovered) {
 }
 
 function enter(entry) {
+  if (isReloading()) return;
   const state = { ...history.state, ...entry };
   if (isEntry()) return history.replaceState(state, "");
   // The page may scroll when a dialog closes; the browser must not restore the old position.

@@ -2,7 +2,7 @@
 // mere access, or silently drop values.
 
 import { agreed } from "./agreed_visitor.js";
-import { reload } from "./events.js";
+import { isReloading, reload } from "./events.js";
 
 const VISITOR = "hunyuan_visitor";
 const BY_ADDRESS = "hunyuan_by_address";
@@ -43,6 +43,7 @@ const entry = () => attempt(() => history.state) || {};
 let carried = Object.entries(entry()).filter(isOfTab);
 
 function setEntry(state) {
+  if (isReloading()) return;
   attempt(() => history.replaceState(state, ""));
   carried = Object.entries(entry()).filter(isOfTab);
 }
@@ -187,6 +188,7 @@ export const addressedVideo = () => queried("job")?.replace(/\W/g, "_") || null;
 
 /** Set or remove a query parameter of this page's address. */
 export function setQuery(name, value) {
+  if (isReloading()) return;
   const url = new URL(location.href);
   if (value) url.searchParams.set(name, value);
   else url.searchParams.delete(name);
