@@ -5,6 +5,10 @@ from __future__ import annotations
 SHUT = [
     "/monitoring",
     "/monitoring/summary",
+    "/gradio_api/file=/tmp/gradio/ab/x.mp4",
+    f"/gradio_api/file=/tmp/gradio/{'ab' * 16}.json",
+    "/gradio_api/file=x",
+    "/gradio_api/file=",
     "/gradio_api/file=https://example.com/x.mp4",
     "/gradio_api/file=HTTP://example.com/x.mp4",
     "/gradio_api/file=%20https://example.com/x.mp4",

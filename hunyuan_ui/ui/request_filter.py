@@ -103,8 +103,6 @@ GRADIO: Final = (
     _open(f"/gradio_api/call/(v2/)?{_NAME}/[^/]+", _READ, Kind.API),
     _open("/gradio_api/cancel", _POST, Kind.OWN, lambda rules, body, _: rules.cancelled(body)),
     _open("/gradio_api/component_server/?", _POST, Kind.OWN, lambda rules, body, _: rules.served(body)),
-    # Files on this machine only; for a URL this server would fetch it on behalf of the caller.
-    _open(r"/gradio_api/file=(?!\s*(?i:https?):).*", _READ, Kind.FILE),
 )
 AGENTS: Final = (
     _open("/gradio_api/mcp(/|/http/?)?", frozenset({"GET", "HEAD", "DELETE"}), Kind.OWN),

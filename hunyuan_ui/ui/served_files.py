@@ -1,4 +1,4 @@
-"""Gradio's file serving: addresses of finished videos, and checks that served folders contain nothing of ours."""
+"""Addresses of finished videos in the form of Gradio's file serving, and the folders that this would serve."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SERVED: Final = re.compile(r"(?:.*[\\/])?(?P<id>[0-9a-f]{32})(?P<code>[0-9a-f]{
 
 
 class _ServedPath(Convertor[str]):
-    """Path converter for these paths, so that all others are left to Gradio."""
+    """Path converter for these paths; no other path is served."""
 
     # Without a dot in the name: each place where the suffix could begin would be tried to the end of a long path.
     regex = r"(?:[\s\S]*[\\/])?[0-9a-f]{64}[\\/][^\\/.]*"
@@ -60,9 +60,9 @@ def named_by(path: str) -> tuple[str, str]:
 
 
 def served_folders(variables: Mapping[str, str]) -> list[Served]:
-    """Return all folders that Gradio serves by path to everybody (its `file_fetch`), each with its variable.
+    """Return all folders that Gradio would serve by path to everybody (its `file_fetch`), each with its variable.
 
-    The first is Gradio's own.
+    The filter closes that route: this refuses a folder that only one rule would keep closed. The first is Gradio's own.
 
     Args:
         variables: Of the environment.

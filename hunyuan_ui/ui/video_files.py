@@ -17,7 +17,7 @@ from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.library.exports import Export, ExportKind
 from hunyuan_ui.ui.served_files import download_name, named_by
 
-SERVED: Final = "/gradio_api/file={path:served}.{kind}"  # matched before Gradio's own route
+SERVED: Final = "/gradio_api/file={path:served}.{kind}"  # in place of Gradio's own route, which is closed
 
 # A deleted video must not remain in a browser's cache, so each use revalidates it.
 _SHARED_HEADERS: Final = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}

@@ -60,7 +60,7 @@ FOR_ALL = {  # in public, and only without a login
     *("/gradio_api/call/{api_name}", "/gradio_api/call/{api_name}/"),
     *("/gradio_api/call/v2/{api_name}", "/gradio_api/call/v2/{api_name}/"),
     *("/gradio_api/call/{api_name}/{event_id}", "/gradio_api/call/v2/{api_name}/{event_id}"),
-    *("/gradio_api/file={path_or_url:path}", "/gradio_api/file={path:served}.{kind}"),
+    "/gradio_api/file={path:served}.{kind}",
     "/gradio_api/hunyuan/videos/{id}.mp4",
     *("/gradio_api/hunyuan/videos/{id}.webp", "/gradio_api/hunyuan/videos/{id}/export.{kind}"),
     "/gradio_api/hunyuan/lists/{id}.zip",

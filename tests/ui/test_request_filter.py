@@ -39,6 +39,7 @@ CODE = "marzipan-hedgehog"
 PRIVATE = Settings(data_dir=Path("data"), api_key=Secret(KEY))
 PUBLIC = replace(PRIVATE, server_name="0.0.0.0")
 PROMPT = "A canary on a branch."
+FILE = f"/gradio_api/file=/tmp/gradio/{new_id()}{new_id()}/fox.mp4"
 SMALL = {"prompt": PROMPT, "width": 64, "height": 64, "video_length": 5, "infer_steps": 2}
 
 
@@ -77,7 +78,7 @@ async def test_what_the_page_does_not_use_is_shut(behind: Behind, path: str) -> 
             assert (await client.request(method, path)).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/config", "/gradio_api/file=/tmp/x/y.mp4", "/gradio_api/hunyuan/videos"])
+@pytest.mark.parametrize("path", ["/", "/config", FILE, "/gradio_api/hunyuan/videos"])
 async def test_what_the_page_uses_is_open(behind: Behind, path: str) -> None:
     async with behind(PUBLIC) as client:
         assert (await client.get(path)).status_code == 200
@@ -204,7 +205,7 @@ async def test_every_page_says_who_may_frame_it(page_built: BuiltPage) -> None:
 
 async def test_a_file_is_never_kept_by_what_lies_between(behind: Behind) -> None:
     async with behind(PUBLIC) as client:
-        for path in ("/gradio_api/file=/tmp/x/y.mp4", f"/gradio_api/hunyuan/videos/{new_id()}.mp4?k=x"):
+        for path in (FILE, f"/gradio_api/hunyuan/videos/{new_id()}.mp4?k=x"):
             answer = await client.get(path)
             assert answer.headers["cache-control"] == "private, no-cache"
             assert answer.headers["x-content-type-options"] == "nosniff"

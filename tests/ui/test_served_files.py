@@ -55,7 +55,7 @@ def test_any_other_path_leads_to_none(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [f"/tmp/{DONE.id}{CODE}/fox.mp4", f"C:\\t\\{DONE.id}{CODE}\\fox.webm"])
-def test_its_route_takes_such_paths_and_leaves_all_others_to_gradio(path: str) -> None:
+def test_its_route_takes_such_paths_and_no_others(path: str) -> None:
     route = Route(SERVED, lambda _: None)  # pyright: ignore[reportArgumentType]
     assert route.path_regex.match(f"/gradio_api/file={path}")
     for other in ("/tmp/gradio/some.txt", f"/data/videos/{DONE.id}.mp4", f"/tmp/{DONE.id}{CODE}.mp4", "x"):
