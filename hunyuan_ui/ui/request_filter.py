@@ -244,6 +244,8 @@ class RequestFilter:
                     headers["Access-Control-Expose-Headers"] = _OTHERS_READ
                 if kind is Kind.FILE:
                     headers.update(_PRIVATE_FILE)
+                elif kind is not Kind.LOOKS:
+                    headers.setdefault("Cache-Control", "no-store")
                 if headers.get("content-type", "").startswith("text/html"):
                     self._restrict_frames(headers)
                     headers["Cache-Control"] = "no-store"  # event numbers change with the version

@@ -211,6 +211,16 @@ async def test_a_file_is_never_kept_by_what_lies_between(behind: Behind) -> None
             assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+async def test_only_what_the_page_looks_like_may_be_kept_by_what_lies_between(behind: Behind) -> None:
+    """An answer to a call names prompts and the addresses of videos, which nobody else must find in a proxy."""
+    async with behind(replace(PUBLIC, has_mcp=True)) as client:
+        for path in ("call/submit/ab12", "call/v2/result/ab12", "queue/data?session_hash=a", "info", "mcp/sse"):
+            assert (await client.get(f"/gradio_api/{path}")).headers["cache-control"] == "no-store", path
+        for path in ("/config", "/gradio_api/nowhere"):
+            assert (await client.get(path)).headers["cache-control"] == "no-store", path
+        assert "cache-control" not in (await client.get("/assets/index.js")).headers
+
+
 # the self-check
 
 
