@@ -19,15 +19,16 @@ FRAMES: Final = frozenset({"iframe", "frame", "embed", "object", "fencedframe"})
 _OWN_SITES: Final = ("same-origin", "none")
 _PORTS: Final = {"http": 80, "https": 443}
 
-# Headers that proxies, tunnels and their hosts add to a request.
+# Headers that proxies, tunnels and their hosts add to a request: by a word that means one, or by a product's own name.
 _MARKS: Final = re.compile(
-    r"forwarded|max-forwards|(.*-)?via|x-forward.*|x-real-.*|(.*-)?(client|connecting|connection)-?ip|(x-)?remote-.*"
-    r"|x-original-.*|x-rewrite-url|(x-)?proxy-.*|x-proxy.*|x-scheme|x-url-scheme|x-request-start|x-varnish|cdn-loop"
-    r"|cf-.*|fastly-.*|fly-.*|x-nginx-.*|x-haproxy-.*|x-traefik-.*|x-caddy-.*|x-coder-.*|x-jupyter.*"
-    r"|x-envoy-.*|x-amzn?-.*|x-amz-cf-.*|x-appengine-.*|x-cloud-trace-context|x-azure-.*|x-arr-.*|x-vercel-.*"
-    r"|x-github-.*|x-ms-.*|x-replit-.*|x-railway-.*|x-nf-.*|cloudfront-.*|(x-)?akamai-.*|x-sucuri-.*|surrogate-.*"
-    r"|front-end-https|x-https?|x-host|(x-)?ssl-.*|x-tunnel-.*|tailscale-.*|ngrok-.*|teleport-.*"
-    r"|x-auth-request-.*|x-goog-.*|x-pomerium-.*|x-authentik-.*"
+    r"(.*-)?(forwarded|proxy|proxied|tunnel|ingress|gateway|cdn)(-.*)?|(.*-)?(via|ip|clientip)|max-forwards"
+    r"|x-forward.*|x-real-.*|(x-)?remote-.*|x-original-.*|x-origin-host|x-rewrite-url|x-proxy.*|x-script-name|x-server-.*"
+    r"|x-scheme|x-url-scheme|x-request-start|x-varnish|cf-.*|fastly-.*|fly-.*|x-nginx-.*|x-haproxy-.*|x-traefik-.*"
+    r"|x-caddy-.*|x-coder-.*|x-jupyter.*|x-envoy-.*|x-amzn?-.*|x-amz-cf-.*|x-appengine-.*|x-cloud-trace-context"
+    r"|x-azure-.*|x-arr-.*|x-vercel-.*|x-github-.*|x-ms-.*|x-replit-.*|x-railway-.*|x-nf-.*|cloudfront-.*"
+    r"|(x-)?akamai-.*|x-sucuri-.*|surrogate-.*|front-end-https|x-https?|x-host|(x-)?ssl-.*|tailscale-.*|ngrok-.*"
+    r"|teleport-.*|x-auth-request-.*|x-goog-.*|x-pomerium-.*|x-authentik-.*|x-webauth-.*|x-vouch-.*|x-consumer-.*"
+    r"|x-rstudio-.*|l5d-.*"
 )
 
 
