@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import gradio as gr
@@ -282,10 +283,15 @@ class ListPages:
         # One at a time, in a thread: a video in a bucket is downloaded when its turn comes.
         path_of = self._runner.videos.path_of
         videos = ((entry, path) for entry in entries if (path := path_of(entry.job)) is not None)
-        pieces = zip_of(videos, lambda names: csv_of(entries, names, say.sentence))
+        pieces = zip_of(videos, lambda names: csv_of(map(self._as_it_is_now, entries), names, say.sentence))
         name = f'attachment; filename="hunyuan-list-{list_id[:8]}.zip"'
         headers = {**FILE_HEADERS, "Content-Disposition": name}
         return StreamingResponse(iterate_in_threadpool(pieces), headers=headers, media_type="application/zip")
+
+    def _as_it_is_now(self, entry: Entry) -> Entry:
+        """Return a row without its words if its video was deleted while the ZIP was sent; blocks."""
+        is_there = entry.job is None or self._runner.videos.is_there(entry.job)
+        return entry if is_there else replace(entry, is_deleted=True)
 
     async def _asked(self, request: Request) -> tuple[PromptList, Order]:
         visitor, body = self._visitor(request), await json_body(request)

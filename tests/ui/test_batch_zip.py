@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import sqlite3
 import struct
 import time
@@ -88,3 +90,25 @@ def test_several_who_fetch_it_at_once_stay_below_it_too(app: RunningApp) -> None
         counts = list(pool.map(lambda pause: fetched(url, None, pause), (0.0, 0.5, 1.0)))
     assert min(counts) > VIDEOS * VIDEO_BYTES
     assert peak_bytes(pid) - idle < MOST_ABOVE_IDLE
+
+
+def test_what_is_deleted_while_a_zip_is_on_its_way_is_not_in_the_rest_of_it(app: RunningApp, tmp_path: Path) -> None:
+    url, mine = link_of(app), {"x-hunyuan-visitor": TOKEN}
+    videos = f"{app.url}gradio_api/hunyuan/videos"
+    with httpx.stream("GET", url, timeout=120) as answer, (tmp_path / "list.zip").open("wb") as file:
+        pieces = answer.iter_raw(MIB)
+        file.write(next(pieces))
+        with sqlite3.connect(app.data_dir / "ledger.sqlite3") as ledger:
+            deleted, prompt = ledger.execute("SELECT id, prompt FROM jobs ORDER BY created_at DESC LIMIT 1").fetchone()
+        ledger.close()
+        assert httpx.delete(f"{videos}/{deleted}", headers=mine).status_code == 200
+        for piece in pieces:
+            file.write(piece)
+    with zipfile.ZipFile(tmp_path / "list.zip") as archive:
+        rows = list(csv.DictReader(io.StringIO(archive.read("list.csv").decode("utf-8-sig"))))
+        names = archive.namelist()
+    assert len(names) == VIDEOS
+    [row] = [row for row in rows if row["job_id"] == deleted]
+    assert (row["state"], row["file"], row["prompt"]) == ("deleted", "", "")
+    assert prompt
+    assert len(rows) == VIDEOS
