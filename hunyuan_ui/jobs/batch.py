@@ -9,11 +9,12 @@ the transactions that store and send a row.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
 from hunyuan_ui import log
@@ -32,6 +33,8 @@ if TYPE_CHECKING:  # the runner imports this module; replica_stores loads the pa
 
 MOST_RUNNING: Final = 20  # lists running at the same time
 _KEPT: Final = 100  # ended lists whose full state is kept
+_KEPT_BYTES: Final = 32 * 1024 * 1024  # of the rows of all of them; one list may take 12 MiB
+_ROW_BYTES: Final = 2_000  # of a row besides its prompts
 _LOOK_AGAIN_S: Final = 1.0
 # Refusals that pass by themselves, and those that may pass when a job settles at less than its reservation.
 _PASSING: Final = frozenset({"queue_full", "visitor_busy", "visitor_places", "too_soon", "ledger_busy", "ledger_held"})
@@ -58,6 +61,12 @@ class _Batch:
     @property
     def is_feeding(self) -> bool:
         return not self.is_fed.is_set() and not self.is_stopped
+
+    @cached_property
+    def size(self) -> int:
+        """Approximate memory of its rows, in bytes."""
+        requests = [entry.request for entry in self.plan.entries]
+        return sum(sys.getsizeof(one.prompt) + sys.getsizeof(one.negative_prompt) + _ROW_BYTES for one in requests)
 
     def stop(self) -> None:
         self.is_stopped = True
@@ -248,6 +257,7 @@ class Batches:
                 await self._next_change(batch)
         finally:
             batch.is_fed.set()
+            batch.order = replace(batch.order, own_key=None)
             for task in batch.watched:
                 task.cancel()
         log.event("list.ended", list=batch.plan.list_id)
@@ -356,8 +366,11 @@ class Batches:
         self._batches.pop(batch.plan.list_id, None)
         self._batches[batch.plan.list_id] = batch
         ended = [own_id for own_id, kept in self._batches.items() if not kept.is_running and kept is not batch]
-        for own_id in ended[: max(0, len(ended) - _KEPT)]:
-            del self._batches[own_id]
+        left = _KEPT_BYTES
+        for place, own_id in enumerate(reversed(ended)):
+            left -= self._batches[own_id].size
+            if place >= _KEPT or left < 0:
+                del self._batches[own_id]
 
     # state
 

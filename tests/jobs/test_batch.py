@@ -315,6 +315,21 @@ async def test_the_owner_sees_a_visitors_list(tmp_path: Path, service: FakeServi
             await runner.batches.view(list_id, Visitor.from_token("d" * 32))
 
 
+async def test_lists_that_ended_are_kept_in_little_memory_and_without_their_senders_key(
+    tmp_path: Path, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "_KEPT_BYTES", 4 * 2_000 * 4)  # two lists of a row of 2,000 letters with four bytes each
+    async with running(tmp_path, service, share=True) as runner:
+        for number in range(5):
+            stranger = Visitor.from_token(f"{number}" * 32)
+            own_id = await sent(runner, "\N{SLOTH}" * 1_900, stranger, own_key=f"SG_{number:016x}", budget_usd=0.0)
+            assert (await ended(runner, own_id, stranger)).problem is not None
+        kept = list(runner.batches._batches.values())
+    assert 0 < len(kept) < 4
+    assert [one.order.own_key for one in kept] == [None] * len(kept)
+    assert service.bill == []
+
+
 async def test_in_private_several_lists_run_at_once(tmp_path: Path, service: FakeService) -> None:
     async with running(tmp_path, service, concurrency=1) as runner:
         first, second = await sent(runner, lines(3)), await sent(runner, lines(3, 4), name="another")
