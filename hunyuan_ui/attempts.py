@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -13,6 +12,7 @@ from typing import Final, Protocol
 
 from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.job import Visitor
+from hunyuan_ui.this_machine import network_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,18 +191,7 @@ class AttemptLimiter:
 def _names_of(visitor: Visitor) -> dict[str, Rate]:
     return {
         f"visitor {visitor.id}": OF_A_VISITOR,
-        f"address {_network_of(visitor.address)}": OF_AN_ADDRESS,
+        f"address {network_of(visitor.address)}": OF_AN_ADDRESS,
         "at most": AT_MOST,
         "everybody": OF_EVERYBODY,
     }
-
-
-def _network_of(address: str) -> str:
-    """Return an IPv4 address, or an IPv6 address's /64 network, in which one machine may use any address."""
-    try:
-        known = ipaddress.ip_address(address)
-    except ValueError:
-        return address[:64]
-    if isinstance(known, ipaddress.IPv6Address):
-        return str(known.ipv4_mapped or ipaddress.ip_network((int(known), 64), strict=False))
-    return str(known)

@@ -1,4 +1,4 @@
-"""Host names of this machine: the one rule by which settings, startup and filter recognise them."""
+"""Host names and addresses: the one rule by which settings, startup and filter recognise those of this machine."""
 
 from __future__ import annotations
 
@@ -79,3 +79,14 @@ def parse_host_port(text: str) -> HostPort | None:
         except ValueError:
             return None
     return HostPort(plain_name(found["name"]), None if found["port"] is None else int(found["port"]))
+
+
+def network_of(address: str) -> str:
+    """Return an IPv4 address, or an IPv6 address's /64 network, in which one machine may use any address."""
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:64]
+    if isinstance(known, ipaddress.IPv6Address):
+        return str(known.ipv4_mapped or ipaddress.ip_network((int(known), 64), strict=False))
+    return str(known)

@@ -41,7 +41,7 @@ ROOMS: dict[str, str] = {
     ),
     "health_probe": "errors settings this_machine",
     "startup": "cli_output errors settings words",
-    "attempts": "errors job",
+    "attempts": "errors job this_machine",
     "access_code": "attempts errors job setting_values settings",
     "limits": "errors job settings",
     "log": "cli_output settings",

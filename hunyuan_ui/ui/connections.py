@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import h11
 import uvicorn
 from gradio import http_server
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from hunyuan_ui.this_machine import network_of
 
 MOST: Final = 2_000  # connections at once; fewer if this process may not open four times as many files
 BACKLOG: Final = 128  # connections that the system accepts in one go, before any of them can be refused
@@ -41,12 +44,16 @@ class BoundedConnection(H11Protocol):
     """A connection that is refused above a number of them, and closed if its client keeps the server waiting."""
 
     most = MOST
+    _held: ClassVar[Counter[str]] = Counter()  # connections by the address of their client
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Refuse the connection if there are too many."""
+        """Refuse the connection if there are too many, or too many from the same address."""
         super().connection_made(transport)
-        if len(self.connections) > self.most:
+        self._address = network_of(self.client[0] if self.client else "")
+        self._held[self._address] += 1
+        # A proxy has one address for all its visitors, so that one may have most of them.
+        if len(self.connections) > self.most or self._held[self._address] > self.most - self.most // 4:
             transport.abort()
         else:
             self._await_client()
@@ -59,6 +66,9 @@ class BoundedConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         super().connection_lost(exc)
+        self._held[self._address] -= 1
+        if not self._held[self._address]:
+            del self._held[self._address]
         self._stop_waiting()
 
     def _await_client(self) -> None:

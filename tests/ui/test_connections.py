@@ -106,6 +106,23 @@ async def test_above_so_many_a_connection_is_refused_until_one_ends(monkeypatch:
             other.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="another address of this machine is needed")
+async def test_one_address_leaves_connections_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(monkeypatch, most=4) as port:
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
+        for _, writer in held:
+            writer.write(HEAD + b"ab")
+        assert await told(held[3][0], WITHIN_S / 2) == b""
+        for _ in range(2):  # what has ended is not counted any more
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
+            writer.write(HEAD + b"abcd")
+            assert (await asyncio.wait_for(reader.read(15), 5)) == b"HTTP/1.1 200 OK"
+            writer.close()
+            await asyncio.sleep(0.05)
+        for _, writer in held:
+            writer.close()
+
+
 @pytest.mark.slow
 def test_most_files_are_left_to_the_program() -> None:
     resource = pytest.importorskip("resource")
