@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path, PurePath
@@ -30,6 +31,7 @@ PRIVATE_DAILY_LIMIT_USD: Final = 20.0
 ENGINE_CONCURRENCY: Final = 1  # one GPU makes one video at a time, and jobs in this queue can still be cancelled
 _OURS: Final = ("HUNYUAN_UI_", "SEGMIND_")
 _MISSPELT: Final = 0.9  # similarity from which an unknown variable counts as misspelt; `SEGMENT_API_KEY` is below it
+_MOST_NAME: Final = 200  # characters of a variable's name; a longer one is no misspelt one
 # Variables that Kubernetes sets in every container for a service named hunyuan-ui or segmind-something.
 _OF_A_SERVICE: Final = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
 _OF_A_TEMPLATE: Final = frozenset("$<>{}")  # in a placeholder that was not replaced by a key
@@ -430,15 +432,17 @@ SETTINGS: Final = tuple(_setting(declared) for declared in fields(Settings) if d
 
 
 def _check_names(environ: Mapping[str, str]) -> None:
-    known = [setting.name for setting in SETTINGS if setting.name.startswith(_OURS)]
+    known = {setting.name: setting.name for setting in SETTINGS if setting.name.startswith(_OURS)}
+    # The unit is left out easily, and a limit of money that is not read is none.
+    close = known | {name.removesuffix("_USD"): name for name in known}
     for name in sorted(set(environ) - set(known)):
-        # A container accepts any variable name, dashes included.
-        meant = re.sub(r"[\W_]", "_", name.strip().upper())
+        # A container accepts any variable name, dashes and full-width letters included.
+        meant = re.sub(r"[\W_]", "_", unicodedata.normalize("NFKC", name[:_MOST_NAME]).strip().upper())
         is_ours = meant.startswith(_OURS) and not _is_of_a_service(name, environ[name])
-        nearest = difflib.get_close_matches(meant, known, n=1, cutoff=0.0 if is_ours else _MISSPELT)
+        nearest = difflib.get_close_matches(meant, close, n=1, cutoff=0.0 if is_ours else _MISSPELT)
         if is_ours or nearest:
             shown = "".join(filter(str.isprintable, name))[:60]
-            raise SettingsError(shown, "unknown", nearest=nearest[0])
+            raise SettingsError(shown, "unknown", nearest=close[nearest[0]])
 
 
 def _is_of_a_service(name: str, text: str) -> bool:

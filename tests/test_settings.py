@@ -295,6 +295,11 @@ def test_the_history_follows_the_base_url() -> None:
         ("hunyuan.ui.notify", "HUNYUAN_UI_NOTIFY"),
         ("HUNYUAN UI TOTAL LIMIT USD", "HUNYUAN_UI_TOTAL_LIMIT_USD"),
         ("SEGMIND-API-KEY", "SEGMIND_API_KEY"),
+        ("HUNYUAN_DAILY_LIMIT", "HUNYUAN_UI_DAILY_LIMIT_USD"),
+        ("HUNYAN_UI_DAILY_LIMIT", "HUNYUAN_UI_DAILY_LIMIT_USD"),
+        ("HUNYUAN_TOTAL_LIMIT", "HUNYUAN_UI_TOTAL_LIMIT_USD"),
+        ("HUNYUNA_UI_VIDEO_LIMIT", "HUNYUAN_UI_VIDEO_LIMIT_USD"),
+        ("\uff28UNYUAN_UI_DAILY_LIMIT_USD", "HUNYUAN_UI_DAILY_LIMIT_USD"),
     ],
 )
 @pytest.mark.parametrize("text", ["", "5", KEY])
