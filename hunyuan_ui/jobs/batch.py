@@ -118,6 +118,8 @@ class Batches:
 
         Raises:
             InvalidRequestError: The list or the budget is invalid.
+            AuthenticationError: The sender's own key is malformed, or the service does not know it.
+            EndpointError: That key cannot be checked with the service.
             SpendLimitError: The price or a video's cost exceeds what was shown or allowed, or too many lists run.
             StorageError: Jobs cannot be stored safely.
         """
@@ -130,6 +132,7 @@ class Batches:
             value = str(order.budget_usd)[:40]
             raise InvalidRequestError("out_of_range", field="budget_usd", value=value, low=0, high=MOST_USD)
         self._services.folder.check_room()
+        await self._check_key(order)
         async with self._starting:
             plan = await self.plan(prompts, order)
             self._check(plan, order, {} if self._shared is None else await self._shared.running())
@@ -226,6 +229,16 @@ class Batches:
                     followed.append(entry)
             asked, attempt = followed, attempt + 1
         return entries
+
+    async def _check_key(self, order: Order) -> None:
+        # Otherwise each wrong key of a stranger would leave a list behind, and lines in the log.
+        if order.own_key is not None:
+            await self._runner.recall(order.visitor)
+            payer = self._runner.payer_of(
+                order.visitor, payer=order.payer, own_key=order.own_key, is_logged_in=order.is_logged_in
+            )
+            if payer == "visitor":
+                await self._runner.keys.check(order.own_key, order.visitor)
 
     def _check(self, plan: Plan, order: Order, elsewhere: Mapping[str, ListState]) -> None:
         if order.shown_usd is not None and plan.payer != "nobody":

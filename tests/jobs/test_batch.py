@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hunyuan_ui.data_folder import DataFolder
-from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, SpendLimitError
+from hunyuan_ui.errors import AccessError, AuthenticationError, HunyuanUIError, InvalidRequestError, SpendLimitError
 from hunyuan_ui.job import MICRO, JobStatus, Visitor
 from hunyuan_ui.jobs import BatchView, JobRunner, Order, batch, build_runner, endings, job_run
 from hunyuan_ui.prompt_list import Reading, read_list
@@ -327,6 +327,18 @@ async def test_lists_that_ended_are_kept_in_little_memory_and_without_their_send
         kept = list(runner.batches._batches.values())
     assert 0 < len(kept) < 4
     assert [one.order.own_key for one in kept] == [None] * len(kept)
+    assert service.bill == []
+
+
+async def test_a_wrong_key_starts_no_list(tmp_path: Path, service: FakeService) -> None:
+    """Each would stay behind here, and in the log."""
+    service.script("credits", *[answer(401, {"error": "Unauthorized."})] * 9)
+    stranger = Visitor.from_token("b" * 32)
+    async with running(tmp_path, service, share=True) as runner:
+        for _ in range(3):
+            with pytest.raises(AuthenticationError):
+                await sent(runner, lines(2), stranger, own_key="SG_0000000000000001")
+        assert runner.batches._batches == {}
     assert service.bill == []
 
 
