@@ -257,6 +257,18 @@ def test_a_file_that_is_no_list_is_refused_and_changes_nothing(
     expect(dialog.get_by_role("alert")).to_contain_text(said)
     expect(dialog.get_by_role("alert")).to_contain_text("Nothing was sent")
     expect(dialog.get_by_label("Prompts, one in each line")).to_have_value("a boat")
+    written(dialog, "two boats", "mine")
+    expect(dialog.locator("[data-part=problem]")).to_be_hidden()  # it was about the file
+
+
+def test_a_missing_budget_is_missed_until_it_is_typed(visitor: BrowserContext, app: RunningApp, name: str) -> None:
+    dialog = opened(visitor.new_page(), app)
+    written(dialog, rows(name, 1), name)
+    checked(dialog).locator("[data-part=send]").click()
+    expect(dialog.locator("[data-part=problem]")).to_contain_text("Say how much")
+    dialog.locator("[data-part=budget]").fill("5")
+    expect(dialog.locator("[data-part=problem]")).to_be_hidden()
+    expect(dialog.locator("[data-part=send]")).to_be_visible()
 
 
 DROP = """([text, name, selector]) => {

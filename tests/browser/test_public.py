@@ -122,6 +122,7 @@ def test_the_owners_key_opens_with_the_code_only_and_the_click_goes_on(page: Pag
     expect(code).to_be_focused()
     assert paid.posts["a paid fox"] == 0
     code.fill(CODE)
+    expect(notice.locator(".wrong")).to_be_hidden()  # it was about the last one
     code.press("Enter")
     expect(notice).to_be_hidden()
     expect(page.locator(".payment [data-part=accepted]")).to_have_text(
@@ -159,7 +160,11 @@ def test_a_code_that_is_asked_for_at_the_click_can_be_left_for_another_way_to_pa
     expect(page.locator(".notice")).to_be_hidden()
     page.get_by_label("This page's owner").check()
     code = page.locator(".payment [data-part=code-form] input")
+    code.fill("guess")
+    code.press("Enter")
+    expect(page.locator(".payment [data-part=problem]")).to_contain_text("That is not the access code")
     code.fill(CODE)
+    expect(page.locator(".payment [data-part=problem]")).to_be_hidden()  # it was about the last one
     code.press("Enter")
     expect(page.locator(".payment [data-part=accepted]")).to_be_visible()
     expect(page.locator(".under-way")).to_be_hidden()  # nothing was clicked since
@@ -377,6 +382,7 @@ def test_the_owner_opens_the_owners_page_with_the_servers_key(page: Page, app: R
     expect(owner.locator(".problem")).to_contain_text("not the API key")
     expect(owner.locator("table")).to_be_hidden()
     box.fill(KEY)
+    expect(owner.locator(".problem")).to_be_hidden()  # it was about the last one
     box.press("Enter")
     expect(owner.locator("table")).to_be_visible()
     expect(owner.locator("summary")).to_be_focused()  # what held the focus is gone

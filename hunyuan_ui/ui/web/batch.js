@@ -76,6 +76,7 @@ export function batch({ element, props }) {
   const keep = () => tab.set(DRAFT, JSON.stringify(draft));
 
   function change(changes) {
+    say(""); // it was about the draft before
     draft = { ...draft, ...changes };
     clearTimeout(keeping);
     keeping = setTimeout(keep, KEEP_AFTER_MS);
@@ -102,7 +103,6 @@ export function batch({ element, props }) {
     if (file.size > MOST_BYTES) return say(words["batch.too_large"]);
     const text = textIn(new Uint8Array(await file.arrayBuffer()));
     if (text === null) return say(words["batch.not_text"]);
-    say("");
     change({ text, kind: kindOf(file.name), name: beginningOf(file.name, 100) });
     takeForm();
     write();
@@ -187,6 +187,7 @@ export function batch({ element, props }) {
     if (dialog.open) return;
     emit("list-opened");
     payer = window.hunyuan.form.payer();
+    say("");
     takeForm();
     write();
     show();

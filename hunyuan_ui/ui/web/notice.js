@@ -41,6 +41,7 @@ export function notice({ element, props, watch }) {
   /** @type {string[]} */
   let endsWith = []; // events that remove the cause
   let shownAt = 0;
+  let isToWait = false; // the last one was refused for some seconds, whatever is entered
   let isUnheard = false; // it says that the server did not answer
   /** @type {any} */
   let ending;
@@ -100,6 +101,7 @@ export function notice({ element, props, watch }) {
     if (problem || isMissing({ has_key, needs_code })) {
       showText(part("wrong"), problem);
       clearTimeout(ending);
+      isToWait = Boolean(problem_ends_in_s);
       if (problem_ends_in_s) ending = setTimeout(showText, problem_ends_in_s * 1000, part("wrong"), "");
       part("secret").querySelector("input").focus({ preventScroll: true });
       return;
@@ -123,6 +125,7 @@ export function notice({ element, props, watch }) {
     showText(part("wrong"), "");
     emit("given", { event: SECRETS[lacks].event, text });
   });
+  part("secret").addEventListener("input", () => isToWait || showText(part("wrong"), ""));
   on("paid", paid);
   for (const lost of ["unanswered", "unheard"]) on(lost, () => show(words.send_failed));
   on("unsent", () => show(words.not_sent, { isLimit: true }));

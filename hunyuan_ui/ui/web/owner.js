@@ -147,6 +147,7 @@ export function owner({ element, props, trigger, watch }) {
   for (const [name, press] of Object.entries(presses)) part(name).addEventListener("click", press);
   onSubmit(part("word"), ({ elements }) => act("say_spent", { usd: elements.usd.valueAsNumber }));
   onSecret(part("proof"), (key) => ask("prove", { key }));
+  element.addEventListener("input", () => showText(part("problem"), "")); // it was about what was typed before
   watch("value", show);
   show();
   details.open = tab.get(OPEN) !== null;

@@ -117,10 +117,16 @@ export function payment({ element, props, trigger, watch }) {
     show();
   }
 
+  /** Typing removes an error about what was typed before; one that time removes says how long to wait. */
+  function retyped() {
+    if (props.value?.problem && !props.value.problem_ends_in_s) forgive();
+  }
+
   fill(element, words);
   part("choices").setAttribute("aria-label", words["pay.title"]);
   onSecret(part("key-form"), (key) => tell("bring", { key }));
   onSecret(part("code-form"), (code) => tell("enter", { code }));
+  for (const name of ["key-form", "code-form"]) part(name).addEventListener("input", retyped);
   part("forget").addEventListener("click", () => tell("forget"));
   on("failed", (what) => {
     if (what !== "pay") return;
