@@ -141,3 +141,8 @@ class BatchView:
     def done(self) -> int:
         """Number of rows whose video is finished."""
         return self.count(JobStatus.DONE)
+
+    @property
+    def missed(self) -> dict[str, int]:
+        """Number of sent rows that ended without a video, by status."""
+        return {status.value: self.count(status) for status in (JobStatus.FAILED, JobStatus.UNKNOWN, JobStatus.LOST)}

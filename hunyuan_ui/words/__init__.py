@@ -66,13 +66,17 @@ class Priced(Protocol):
 
 
 class Listed(Protocol):
-    """State of a prompt list: videos, US dollars including reservations, and seconds until all are finished."""
+    """State of a prompt list: videos, rows that ended without one by status, US dollars including reservations, and
+    seconds until all are finished."""
 
     @property
     def done(self) -> int: ...
 
     @property
     def rows(self) -> int: ...
+
+    @property
+    def missed(self) -> Mapping[str, int]: ...
 
     @property
     def spent_usd(self) -> float: ...
@@ -207,6 +211,7 @@ class Words:
     def list_line(self, listed: Listed) -> str:
         """Format the state of a prompt list, without zero or unknown values."""
         parts = [self("list.done", done=listed.done, rows=listed.rows)]
+        parts += [self(f"list.{status}", count=count) for status, count in listed.missed.items() if count]
         if listed.budget_usd:
             parts.append(
                 self("list.spent_of", spent=self.money(listed.spent_usd), budget=self.money(listed.budget_usd))

@@ -194,6 +194,7 @@ async def test_a_failed_row_is_made_again_by_wish_only(tmp_path: Path, service: 
     async with running(tmp_path, service, concurrency=1) as runner:
         view = await ended(runner, await sent(runner, lines(2)))
         assert view.count(JobStatus.FAILED) == 1
+        assert words().list_line(view).startswith("1 of 2 · 1 failed · $")
         posts = service.posts
         view = await ended(runner, await sent(runner, lines(2)))
         assert (view.count(JobStatus.FAILED), service.posts) == (1, posts)

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  canGoOn,
   EMPTY,
   hasChoices,
   isAsSent,
@@ -16,7 +17,7 @@ import {
   withForm,
 } from "../../hunyuan_ui/ui/web/batch_list.js";
 
-const NOTHING = { queued: 0, submitting: 0, running: 0, downloading: 0, not_sent: 0, done: 0, failed: 0 };
+const NOTHING = { queued: 0, submitting: 0, running: 0, downloading: 0, not_sent: 0, done: 0, failed: 0, cancelled: 0 };
 const told = (facts) => ({ rows: 4, text: "line", is_running: false, ...NOTHING, ...facts });
 
 test("a file is read as it says by its name, and anything else as it looks", () => {
@@ -84,6 +85,13 @@ test("the form speaks of a list that goes on, or that ended early until somebody
   assert.equal(lineOf(told({ done: 2, not_sent: 2 }), false), "line");
   assert.equal(lineOf(told({ done: 2, not_sent: 2 }), true), "");
   assert.equal(lineOf(told({ done: 4 }), false), "");
+});
+
+test("a list can be gone on with while anything of it may be sent, and not for what may have been charged", () => {
+  assert.ok(!canGoOn(told({ done: 2, running: 1, not_sent: 1 })));
+  for (const status of ["not_sent", "cancelled", "failed"]) assert.ok(canGoOn(told({ done: 3, [status]: 1 })));
+  for (const status of ["unknown", "lost"]) assert.ok(!canGoOn(told({ done: 3, [status]: 1 })));
+  assert.ok(!canGoOn(told({ done: 4 })));
 });
 
 test("a budget is short when it does not leave the most that the rest may cost", () => {

@@ -85,6 +85,9 @@ export const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(oth
 /** Whether any of a list's jobs is unfinished. */
 export const isGoing = (told) => Boolean(told?.is_running) || ACTIVE.some((status) => told?.[status] > 0);
 
+/** Whether sending an ended list again may make any of its rows; one that may have been charged is not sent again. */
+export const canGoOn = (told) => !isGoing(told) && told.not_sent + told.cancelled + told.failed > 0;
+
 /** The ended fraction of a list's rows, 0 to 1. */
 export function shareOf(told) {
   const open = ACTIVE.reduce((sum, status) => sum + told[status], told.not_sent);

@@ -1,6 +1,6 @@
 // State of the sent list: in its dialog, and in the button beside the form that opens it.
 
-import { isGoing, lineOf, shareOf } from "./batch_list.js";
+import { canGoOn, isGoing, lineOf, shareOf } from "./batch_list.js";
 import { lasting } from "./browser.js";
 import { keepingFocus, showText } from "./dom.js";
 import { emit, onReturn } from "./events.js";
@@ -36,7 +36,7 @@ export function listStanding(dialog, part) {
     part("meter").firstElementChild.style.width = `${percent}%`;
     showText(part("of"), told.name);
     showText(part("stopped"), told.problem);
-    showText(part("go-on"), isGoing(told) || told.done === told.rows ? "" : words["batch.go_on"]);
+    showText(part("go-on"), canGoOn(told) ? words["batch.go_on"] : "");
     part("stop").hidden = !told.can_stop;
     part("zip").hidden = !told.zip;
     if (told.zip) part("zip").href = told.zip.replace(/^\//, ""); // the page may have a path prefix
