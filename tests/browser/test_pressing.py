@@ -273,3 +273,41 @@ def test_the_neighbours_of_the_viewer_are_those_that_are_left(three: Page, previ
     three.keyboard.press("ArrowRight")
     expect(three.locator(".viewer[open] [data-part=prompt]")).to_have_text("an old fox")
     expect(three.locator(".viewer [data-part=next]")).to_be_disabled()
+
+
+@pytest.mark.parametrize("key", ["Enter", "Control+Enter"])
+def test_a_key_that_is_held_down_is_one_press(page: Page, app: RunningApp, endpoint: PaidEndpoint, key: str) -> None:
+    visit(page, app.url)
+    prompt = f"a fox under a heavy finger on {key}"
+    write(page, prompt)
+    short(page)
+    page.locator("#generate" if key == "Enter" else "#field-prompt textarea").focus()
+    *modifiers, last = key.split("+")
+    for modifier in modifiers:
+        page.keyboard.down(modifier)
+    for _ in range(60):  # a keyboard repeats it some thirty times a second
+        page.keyboard.down(last)
+        page.wait_for_timeout(50)
+    for held in (last, *modifiers):
+        page.keyboard.up(held)
+    expect(page.locator(".result .prompt")).to_have_text(prompt)
+    expect(page.locator(".under-way")).to_be_hidden()
+    assert endpoint.posts[prompt] == 1
+    page.locator("#generate").press("Enter")
+    until(page, lambda: endpoint.posts[prompt] == 2)  # lifted and pressed again, it is another press
+
+
+def test_the_forms_keys_send_nothing_from_a_field_of_something_else(
+    page: Page, app: RunningApp, endpoint: PaidEndpoint
+) -> None:
+    visit(page, app.url)
+    sent = endpoint.posts.total()
+    write(page, "a fox that stands in the form")
+    short(page)
+    page.locator("[data-part=search]").press("Control+Enter")
+    page.locator(".owner summary").click()
+    page.get_by_role("button", name="Put the amount right").first.click()
+    page.locator(".owner .more form").get_by_label("Because").press("Control+Enter")
+    page.locator("#field-seed input").press("Control+Enter")
+    until(page, lambda: endpoint.posts["a fox that stands in the form"])
+    assert endpoint.posts.total() == sent + 1

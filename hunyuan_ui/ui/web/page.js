@@ -153,8 +153,15 @@ window.addEventListener("hashchange", () => {
 document.addEventListener(
   "keydown",
   (event) => {
-    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
+    if (event.key !== "Enter" || event.isComposing || !(event.target instanceof Element)) return;
+    const isShortcut = event.ctrlKey || event.metaKey;
+    // A key that is held down is one press, wherever the first one has moved the focus to.
+    if (event.repeat && (isShortcut || event.target.closest(SPENDING))) event.preventDefault();
+    if (event.repeat || !isShortcut) return;
     if (document.querySelector("dialog[open]")) return; // a dialog covers the form
+    /** @type {HTMLInputElement | null} */
+    const field = event.target.closest("input, textarea, select");
+    if (field && (field.form || !field.closest("#form"))) return; // a search, a key, an amount: not what is sent
     const button = generate();
     if (!button || button.ariaDisabled === "true") return;
     event.preventDefault();
