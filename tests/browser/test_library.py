@@ -375,7 +375,7 @@ def test_the_address_opens_ones_own_video(page: Page, app: RunningApp, videos: t
     page.goto(f"{app.url}?job={videos[1][1].id}")
     expect(viewer(page).locator(".prompt")).to_have_text("a heron, second")
     page.goto(f"{app.url}?job={new_id()}")
-    expect(page.get_by_text("There is no such video for you")).to_be_visible()
+    expect(page.get_by_text("There is no such video for you")).to_be_in_viewport()
     expect(viewer(page)).to_be_hidden()
     expect(page).not_to_have_url(re.compile("job="))  # a reload would say it again
 

@@ -3,7 +3,7 @@
 import { addressedVideo, channel, setQuery, tab } from "./browser.js";
 import { cardOf, showFavourite } from "./card.js";
 import { createChoice } from "./choice.js";
-import { fill, goToField, isDrawn, piecesOf } from "./dom.js";
+import { fill, goToField, isDrawn, piecesOf, reveal } from "./dom.js";
 import { readSettingsFiles } from "./dropped_file.js";
 import { emit, on, onReturn } from "./events.js";
 import { filled, words } from "./language.js";
@@ -299,6 +299,7 @@ export function gallery({ element, props }) {
     const isAddressed = id === addressedVideo();
     if (isAddressed && answer.httpStatus === 404) setQuery("job", null);
     else if (isAddressed) unopened = id;
+    if (!unopened) reveal(part("line"), "center"); // whoever asked for it may look at another part of the page
     return null;
   }
 
