@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.app_process import RunningApp, running_app
 from tests.browser.axe import broken_rules
@@ -409,6 +409,30 @@ def test_axe_finds_nothing_in_a_list_that_was_sent_and_in_one_that_is_wrong(
         assert broken_rules(page) == {}, look
 
 
+# Texts that are written over the line about a list.
+OVER_THE_LINE = """() => {
+  const boxesOf = (one) => {
+    const range = document.createRange();
+    range.selectNodeContents(one);
+    return [...range.getClientRects()];
+  };
+  const line = boxesOf(document.querySelector("#part-several button"));
+  const others = ".masthead span, #field-prompt label > span, #field-prompt .info-text, #field-prompt textarea";
+  return [...document.querySelectorAll(others)]
+    .filter((one) => [one.getBoundingClientRect(), ...boxesOf(one)].slice(one.matches("textarea") ? 0 : 1)
+      .some((a) => line.some((b) => Math.min(a.right, b.right) > Math.max(a.left, b.left) &&
+        Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1)))
+    .map((one) => one.outerHTML.slice(0, 80));
+}"""
+
+
+def tell_much(route: Route) -> None:
+    """Answer with a line about a list that is as long as one gets."""
+    answer = route.fetch()
+    much = "0 of 3 · 1 failed · 1 unknown · $12.34 of $50.00 · about 12 min"
+    route.fulfill(response=answer, json={**answer.json(), "text": much})
+
+
 def test_a_list_that_a_limit_ends_is_told_beside_the_form_until_somebody_has_looked(
     visitor: BrowserContext, app: RunningApp, name: str
 ) -> None:
@@ -419,9 +443,13 @@ def test_a_list_that_a_limit_ends_is_told_beside_the_form_until_somebody_has_loo
     generate(dialog).click()
     expect(dialog.locator("[data-part=stopped]")).to_contain_text("budget of $0.02 leaves")
     press_escape(page, dialog)
+    page.route("**/gradio_api/hunyuan/lists/*", tell_much)
     page.reload()
     told = page.locator("#part-several button")
     expect(told).to_have_text(re.compile(r"^\d of 3 · "))
+    for width in (320, 390, 768, 860, 1100, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate(OVER_THE_LINE) == [], width
     dialog = dialog_of(page)
     expect(dialog.locator("[data-part=stopped]")).to_be_visible()
     press_escape(page, dialog)
