@@ -99,7 +99,8 @@ class OwnerEvents:
 
     async def find_videos(self, _event: gr.EventData, visitor: Visitor, say: Words) -> str:
         """Search the account's history for requests made with this key."""
-        return say("owner.said.found", count=await self._runner.owner.find_videos(visitor))
+        count = await self._runner.owner.find_videos(visitor)
+        return say("owner.said.found", count=count) if count else say["owner.said.found_none"]
 
     async def say_spent(self, event: gr.EventData, visitor: Visitor, say: Words) -> str:
         """Record the owner's statement of what was spent today."""
