@@ -34,7 +34,8 @@ _POST: Final = frozenset({"POST"})
 _OTHERS_SEND: Final = "content-type, x-api-key, x-access-code, x-payer"  # allowed in API calls from other origins
 _OTHERS_READ: Final = "accept-ranges, content-length, content-range"
 _PRIVATE_FILE: Final = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
-_SPACE_FRAMES: Final = "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
+# hf.space is not its host alone: everybody has pages there.
+_SPACE_FRAMES: Final = "frame-ancestors 'self' https://huggingface.co"
 
 _EXPLAINED: Final = (
     '<!doctype html><html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
