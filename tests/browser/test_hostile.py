@@ -391,9 +391,7 @@ def test_a_space_works_inside_of_its_hosts_frame_and_of_no_other(rebinding: Brow
     with running_app(tmp_path, port=port, SYSTEM="spaces", SPACE_ID="someone/hunyuan", GRADIO_SERVER_NAME="127.0.0.1"):
         url = f"http://evil.example:{port}/"
         answer = httpx.get(f"http://127.0.0.1:{port}/", headers={"host": "someone-hunyuan.hf.space"})
-        assert answer.headers["content-security-policy"] == (
-            "frame-ancestors 'self' https://huggingface.co"
-        )
+        assert answer.headers["content-security-policy"] == "frame-ancestors 'self' https://huggingface.co"
         with served(framed(url)) as evil, rebinding.new_context() as context:
             stranger = context.new_page()
             answered: list[int] = []
