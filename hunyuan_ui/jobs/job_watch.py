@@ -99,9 +99,9 @@ class JobWatch:
                 with suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(live.ended.wait(), None if math.isinf(left_s) else left_s)
                 job = live.job
-            if self._replicas is None or not job.is_active or left_s <= 0 or self._dispatcher.is_stopping:
+            if not job.is_active or left_s <= 0 or self._dispatcher.is_stopping:
                 return job
-            if live is None:
+            if live is None:  # another process works on it, or it has just been stored here
                 await asyncio.sleep(min(left_s, POLL_S))
 
     async def waiting_for_visitor(self) -> list[Job]:

@@ -94,6 +94,20 @@ async def test_the_same_id_twice_is_one_job_and_one_post(settings: Settings, ser
         assert (again.status, again.request.prompt, service.posts) == (JobStatus.DONE, "a heron", 1)
 
 
+async def test_a_job_that_was_stored_just_now_is_waited_for_although_nothing_works_on_it_yet(
+    settings: Settings, service: FakeService
+) -> None:
+    job_id = new_id()
+    async with running(settings, service) as runner:
+        begin, runner._dispatcher.take = runner._dispatcher.take, lambda _: None  # pyright: ignore[reportAttributeAccessIssue]
+        stored = await runner.submit(job_id, VideoRequest(prompt="a heron"), VISITOR)
+        assert (await runner.wait(job_id, VISITOR, 0.01)).status is JobStatus.QUEUED
+        again = asyncio.create_task(runner.wait(job_id, VISITOR, 10))
+        await asyncio.sleep(0.05)
+        begin(stored)
+        assert (await again).status is JobStatus.DONE
+
+
 async def test_a_ledger_that_fails_hands_no_job_of_somebody_else_to_who_names_its_id(
     settings: Settings, service: FakeService
 ) -> None:

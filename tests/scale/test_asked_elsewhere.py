@@ -275,6 +275,12 @@ async def test_a_list_that_is_sent_again_at_another_process_goes_on_there_only(r
         sent = await one.batches.start(CAMPAIGN, Order(OWNER, 30.0))
         again = await other.batches.start(CAMPAIGN, Order(OWNER, 31.0))
         assert again.list_id == sent.list_id
+
+        async def is_left() -> bool:
+            batch = one.batches._batches.get(sent.list_id)
+            return batch is None or not batch.is_running
+
+        await until(is_left)
         service.is_held = False
         assert (await other.batches.view(sent.list_id, OWNER, wait_s=60)).done == 12
 
