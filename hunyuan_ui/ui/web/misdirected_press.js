@@ -5,6 +5,7 @@ import { words } from "./language.js";
 
 const AIM_MS = 400; // from the decision to press to the press, and between the two halves of a double click
 const SAID_MS = 6000;
+const SAME_PLACE_PX = 16; // between the two halves of a double click, as of a finger
 
 /**
  * Return a function to be called whenever an area shows something else. Until a person can have seen the change, and if
@@ -56,5 +57,25 @@ export function steady(area) {
     seenAt = Number.POSITIVE_INFINITY;
     area.setAttribute("aria-disabled", "true");
     requestAnimationFrame(seen);
+  };
+}
+
+/**
+ * Know the second half of a double click: it presses the same button again, or what has come in its place.
+ * @param {number} within_ms
+ */
+export function createSecondHalves(within_ms) {
+  /** @type {any} */
+  let first = null;
+  // A press by a key has no place.
+  const isThere = ({ detail, clientX, clientY }) =>
+    detail > 0 && first.detail > 0 && Math.hypot(clientX - first.clientX, clientY - first.clientY) < SAME_PLACE_PX;
+
+  return {
+    has: (event, button) =>
+      first !== null && event.timeStamp - first.timeStamp < within_ms && (button === first.button || isThere(event)),
+    note({ timeStamp, detail, clientX, clientY }, button) {
+      first = { button, timeStamp, detail, clientX, clientY };
+    },
   };
 }

@@ -12,6 +12,7 @@ import { gallery } from "./gallery.js";
 import { header } from "./header.js";
 import { keepAboveKeyboard } from "./keyboard.js";
 import { language, nameLanguage, translateLabels, translateMessage } from "./language.js";
+import { createSecondHalves } from "./misdirected_press.js";
 import { notice } from "./notice.js";
 import { showWhenDrawn, slowClocks } from "./opening.js";
 import { owner } from "./owner.js";
@@ -30,8 +31,7 @@ import { watch } from "./watch.js";
 const generate = () => document.querySelector("button#generate");
 const CLICK = "hunyuan_click";
 const SPENDING = "#generate, [data-spends]";
-/** @type {{ button: Element | null, at: number }} */
-let pressed = { button: null, at: Number.NEGATIVE_INFINITY }; // the last pressed button and the event's timestamp
+const secondHalves = createSecondHalves(DOUBLE_CLICK_MS);
 
 /** Insert each part's template. */
 const withTemplates = (parts) =>
@@ -108,21 +108,20 @@ window.hunyuan = {
     new Promise((draw) => setTimeout(() => draw(parts.map(() => ({ __type__: "update", visible: true }))))),
 };
 
+const spending = ({ target }) => target instanceof Element && target.closest(SPENDING);
+
 document.addEventListener(
   "click",
   (event) => {
-    const button = event.target instanceof Element && event.target.closest(SPENDING);
+    const button = spending(event);
     if (!button) return;
-    // On a busy machine the second half of a double click may be handled much later than it was made.
-    const isSecondHalf = button === pressed.button && event.timeStamp - pressed.at < DOUBLE_CLICK_MS;
-    if (isSecondHalf || button.ariaDisabled === "true") event.stopImmediatePropagation();
-    else {
-      pressed = { button, at: event.timeStamp };
-      if (button === generate()) window.hunyuan.pressed();
-    }
+    if (secondHalves.has(event, button) || button.ariaDisabled === "true") event.stopImmediatePropagation();
+    else if (button === generate()) window.hunyuan.pressed();
   },
   true,
 );
+// What was refused on its way is no first half: it may be pressed again at once.
+document.addEventListener("click", (event) => secondHalves.note(event, spending(event)));
 
 /** On paper the page is light: ink is dark there, and backgrounds are left out. */
 function printLight() {
