@@ -1,4 +1,4 @@
-// The presses that spend: one of a double click.
+// The presses that spend: one of a double click, one of a held key, and those of the form's own keys alone.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -47,9 +47,10 @@ const happen = (name, target, facts) => {
     Event.prototype.stopImmediatePropagation.call(event);
   };
   page.dispatchEvent(event);
-  return { isTaken: !isStopped };
+  return { isTaken: !isStopped, isPrevented: event.defaultPrevented };
 };
 const click = (target, clientX, clientY, detail = 1) => happen("click", target, { clientX, clientY, detail }).isTaken;
+const key = (name, target, facts = {}) => happen("keydown", target, { key: name, ...facts }).isPrevented;
 
 beforeEach(() => {
   now += 60000;
@@ -94,5 +95,32 @@ test("each button that spends is known as one", async () => {
   ]) {
     const html = await readFile(new URL(`../../hunyuan_ui/ui/web/${part}.html`, import.meta.url), "utf8");
     assert.match(html, new RegExp(`<button[^>]* ${name}[^>]* data-spends[ >]`));
+  }
+});
+
+for (const name of ["Enter", " "])
+  test(`a held "${name}" presses no button to which the focus has moved, and still writes`, () => {
+    assert.ok(!key(name, example));
+    for (const button of [example, confirm, generate]) assert.ok(key(name, button, { repeat: true }));
+    assert.ok(!key(name, new Control("textarea", "#form"), { repeat: true }));
+  });
+
+test("Ctrl+Enter is the form's own: a link or a button elsewhere keeps it", () => {
+  const field = new Control("textarea", "#form");
+  for (const [target, pressed] of [
+    [field, 1],
+    [page.body, 2],
+    [new Control("a", "a[href]"), 2],
+    [new Control("a", "a[href]", "#form"), 2],
+    [example, 2],
+    [new Control("button", "#form"), 2],
+    [new Control("input"), 2],
+    [Object.assign(new Control("input", "#form"), { form: {} }), 2],
+  ]) {
+    const isOurs = key("Enter", target, { ctrlKey: true });
+    assert.deepEqual(
+      [generate.pressed, isOurs],
+      [pressed, generate.pressed > 0 && [field, page.body].includes(target)],
+    );
   }
 });

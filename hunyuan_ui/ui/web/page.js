@@ -32,6 +32,7 @@ const generate = () => document.querySelector("button#generate");
 const CLICK = "hunyuan_click";
 const SPENDING = "#generate, [data-spends]";
 const secondHalves = createSecondHalves(DOUBLE_CLICK_MS);
+const HELD = { Enter: "button, a, summary, input", " ": "button, summary" }; // what each key presses
 
 /** Insert each part's template. */
 const withTemplates = (parts) =>
@@ -152,15 +153,16 @@ window.addEventListener("hashchange", () => {
 document.addEventListener(
   "keydown",
   (event) => {
-    if (event.key !== "Enter" || event.isComposing || !(event.target instanceof Element)) return;
-    const isShortcut = event.ctrlKey || event.metaKey;
+    if (!(event.key in HELD) || event.isComposing || !(event.target instanceof Element)) return;
+    const isShortcut = event.key === "Enter" && (event.ctrlKey || event.metaKey);
     // A key that is held down is one press, wherever the first one has moved the focus to.
-    if (event.repeat && (isShortcut || event.target.closest(SPENDING))) event.preventDefault();
+    if (event.repeat && (isShortcut || event.target.closest(HELD[event.key]))) event.preventDefault();
     if (event.repeat || !isShortcut) return;
     if (document.querySelector("dialog[open]")) return; // a dialog covers the form
     /** @type {HTMLInputElement | null} */
     const field = event.target.closest("input, textarea, select");
-    if (field && (field.form || !field.closest("#form"))) return; // a search, a key, an amount: not what is sent
+    // Not of a search, a key or an amount, and not where the keys already open a link or press another button.
+    if (event.target !== document.body && (!field || field.form || !field.closest("#form"))) return;
     const button = generate();
     if (!button || button.ariaDisabled === "true") return;
     event.preventDefault();
