@@ -11,6 +11,7 @@ visitorIs("0123456789abcdef".repeat(2));
 
 const NONE = { queued: 0, submitting: 0, running: 0, downloading: 0, not_sent: 0, done: 0, failed: 0 };
 const going = (id, facts = {}) => ({
+  version: "1",
   list_id: id,
   rows: 4,
   text: `${id} goes on`,
@@ -77,11 +78,26 @@ test("a list that is not there is let go, and one whose server fails is not", as
   await browser.answer("lists/a", {}, 503);
   assert.equal(part("standing").hidden, false);
   await wait(1000);
-  await browser.answer("lists/a", { problem: "No such list." }, 404);
+  await browser.answer("lists/a", { version: "1", problem: "No such list." }, 404);
   assert.equal(part("standing").hidden, true);
   assert.equal(standing.isTold(), false);
   await wait(60000);
   assert.equal(browser.count("lists/a"), 2);
+});
+
+test("a list goes on, and can be stopped, whatever answers in its server's place", async () => {
+  standing.begin(going("a", { can_stop: true }));
+  for (const [status, told] of [
+    [401, { detail: "Sign in." }],
+    [404, { message: "no route" }],
+    [429, { error: "Too many requests." }],
+  ]) {
+    await browser.answer("lists/a", told, status);
+    assert.deepEqual([part("standing").hidden, part("stop").hidden], [false, false]);
+    await wait(5000);
+  }
+  await browser.answer("lists/a", over("a", 2));
+  assert.equal(line(), "a is over");
 });
 
 test("a list that ended early is spoken of until somebody has looked, and its next run again", async () => {

@@ -338,16 +338,41 @@ test("a click that had no answer is shown if it is stored late, and left to the 
   );
 });
 
-test("a click that had no answer is looked for until the server is there", async () => {
-  left = "click-0";
-  card = drawn(watch, { token: TOKEN, is_public: true }, { sights: [] });
-  await wait(1);
-  await browser.answer("jobs/click-0?within_s=1", { version: "1" }, 503);
-  assert.deepEqual(answered, []);
+for (const [whose, told, status] of [
+  ["the server", { version: "1" }, 503],
+  ["a login in between", { detail: "Sign in." }, 401],
+  ["a limit in between", { error: "Too many requests." }, 429],
+  ["a gateway in between", { message: "no route" }, 404],
+])
+  test(`a click that had no answer is looked for until the server is there, also past ${status} of ${whose}`, async () => {
+    left = "click-0";
+    card = drawn(watch, { token: TOKEN, is_public: true }, { sights: [] });
+    await wait(1);
+    for (let tries = 0; tries < 3; tries += 1) {
+      await browser.answer("jobs/click-0?within_s=1", told, status);
+      await wait(5000);
+      await wait(1);
+    }
+    assert.deepEqual(answered, []);
+    await browser.answer("jobs/click-0?within_s=1", { version: "1", ...job("click-0") });
+    assert.deepEqual(answered, ["click-0"]);
+  });
+
+test("what stands between the page and its server ends no job and loads no page anew", async () => {
+  const heard = browser.hear("ended");
+  browser.emit("list-going");
+  await jobs(job("a"));
   await wait(5000);
-  await wait(1);
-  await browser.answer("jobs/click-0?within_s=1", { version: "1", ...job("click-0") });
-  assert.deepEqual(answered, ["click-0"]);
+  await browser.answer("jobs", { error: "Too many requests." }, 429);
+  await wait(1000);
+  await jobs();
+  await browser.answer("jobs/a?within_s=0", { detail: "Sign in." }, 401);
+  await wait(2000);
+  await jobs();
+  await one("a", ended("a"));
+  await wait(500);
+  assert.deepEqual(heard, [["ended", "a"]]);
+  assert.equal(browser.reloads, 0);
 });
 
 test("what a wait is for is told with its phase, once, and again only once it takes longer than usual", async () => {

@@ -6,7 +6,7 @@ import { keepingFocus, showText } from "./dom.js";
 import { emit, onReturn } from "./events.js";
 import { words } from "./language.js";
 import { createPoll } from "./poll.js";
-import { arrived, ask, request } from "./server.js";
+import { arrived, ask, requestState } from "./server.js";
 
 const LIST = "hunyuan_list";
 const SEEN = "hunyuan_list_seen"; // the list that ended early and was viewed
@@ -62,9 +62,8 @@ export function listStanding(dialog, part) {
       await arrived;
       if (!id) return 0;
       const since = changes;
-      const answer = await request(`lists/${id}`);
+      const answer = await requestState(`lists/${id}`);
       if (since !== changes) return POLL_MS;
-      if (answer.httpStatus >= 500) throw new Error(`status ${answer.httpStatus}`);
       if (!answer.isOk) {
         gone();
         return 0;

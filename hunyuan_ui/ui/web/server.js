@@ -62,7 +62,17 @@ export async function request(
   }
 }
 
-/** The same for requests that need a visitor; a failed request counts as one that is not OK. */
+/**
+ * The same for what is followed: only an answer of this page's own server says how it stands. What is in between may
+ * answer with JSON of its own, as a login or a limit does, but names no version of the page.
+ */
+export async function requestState(path, options = {}) {
+  const answer = await request(path, options);
+  if (answer.httpStatus >= 500 || !answer.version) throw new Error(`status ${answer.httpStatus}`);
+  return answer;
+}
+
+/** A request that needs a visitor; a failed request counts as one that is not OK. */
 export async function ask(path, options) {
   await arrived;
   // An intermediary, such as a proxy with its own limits, responds without this page's JSON.

@@ -12,7 +12,7 @@ import { createNotify, setTitle } from "./notify.js";
 import { createOthers } from "./other_jobs.js";
 import { createPoll } from "./poll.js";
 import { sayUnreachable } from "./reach.js";
-import { request, visitorIs } from "./server.js";
+import { requestState, visitorIs } from "./server.js";
 import { createUnderWay } from "./under_way.js";
 import { showWritten } from "./written_in.js";
 
@@ -25,8 +25,7 @@ const LEFT_MS = [0, 2000, 4000]; // the same after a reload, when it may still b
 let version = null;
 
 async function askJobs(path) {
-  const answer = await request(path, { within_ms: ABORT_MS, isExpected: true });
-  if (answer.httpStatus >= 500) throw new Error(`status ${answer.httpStatus}`);
+  const answer = await requestState(path, { within_ms: ABORT_MS, isExpected: true });
   if (version && answer.version !== version) reload();
   version = answer.version;
   return answer;
