@@ -71,3 +71,32 @@ test("each button of a list has a name of its own", () => {
   assert.deepEqual([all.length, new Set(all).size], [6, 6]);
   assert.ok(all[0].endsWith("Sent a."));
 });
+
+/** Press where something is decided, by the clock of events; return whether the press went through. */
+function pressAt(where, timeStamp) {
+  const event = new Event("click", { cancelable: true });
+  Object.defineProperty(event, "timeStamp", { value: timeStamp });
+  page.part(where).dispatchEvent(event);
+  return !event.defaultPrevented;
+}
+
+for (const [what, where, before, after] of /** @type {[string, string, any, any][]} */ ([
+  ["the next job to be settled", "unsettled", { unknown: ["a", "b"] }, { unknown: ["b"] }],
+  ["the next cost in doubt", "doubts", { doubtful: ["a", "b"] }, { doubtful: ["b"] }],
+  ["the button that lets spending go on", "paused", {}, { is_paused: true }],
+  ["what stood below that button", "unsettled", { is_paused: true, unknown: ["a"] }, { unknown: ["a"] }],
+]))
+  test(`a press that is as old as what came under it decides nothing: ${what}`, () => {
+    const entry = (id) => ({ id, text: id, request: "", can: {}, corrections: [] });
+    const told = (value) =>
+      Object.fromEntries(Object.entries(value).map(([name, one]) => [name, Array.isArray(one) ? one.map(entry) : one]));
+    answer(1, "", told(before));
+    mock.timers.tick(500);
+    assert.ok(pressAt(where, 1000));
+    answer(2, "", told(before));
+    assert.ok(pressAt(where, 1100));
+    answer(3, "", told(after));
+    assert.ok(!pressAt(where, 1200));
+    mock.timers.tick(500);
+    assert.ok(pressAt(where, 2000));
+  });

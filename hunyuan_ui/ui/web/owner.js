@@ -5,6 +5,7 @@ import { createDollars } from "./dollars.js";
 import { fill, node, onSecret, onSubmit, piecesOf, showText } from "./dom.js";
 import { emit, on, onReturn } from "./events.js";
 import { words } from "./language.js";
+import { steady } from "./misdirected_press.js";
 import { createOwnersJobs, nameColumns } from "./owner_jobs.js";
 import { arrived } from "./server.js";
 
@@ -19,12 +20,20 @@ function save(text) {
   setTimeout(() => URL.revokeObjectURL(href), 60000);
 }
 
+/** What has buttons that decide on money: where one of these comes or goes, the others move. */
+const decisionsOf = ({ unknown, doubtful, waiting, history, is_paused, is_clock_wrong, warnings }) =>
+  JSON.stringify([
+    ...[unknown, doubtful].map((jobs) => jobs.map(({ id }) => id)),
+    ...[waiting?.can_end, history?.wants_word, is_paused, is_clock_wrong, warnings.length],
+  ]);
+
 export function owner({ element, props, trigger, watch }) {
   const part = piecesOf(element);
   const details = element.querySelector("details");
   const heading = element.querySelector("summary");
   const jobs = createOwnersJobs(part("jobs"), act);
   const drawDollars = createDollars(part);
+  const decided = ["paused", "unsettled", "doubts", "waiting"].map((name) => steady(part(name)));
 
   let count = 0; // number of displayed jobs; 0 for the default
   let isDrawn = false;
@@ -88,6 +97,7 @@ export function owner({ element, props, trigger, watch }) {
     part("more").hidden = !value.more;
     drawDollars(value);
     jobs.draw(value.jobs);
+    for (const standsFor of decided) standsFor(decisionsOf(value));
     if (value.csv) save(value.csv);
     clearTimeout(following);
     if (jobs.isLooking()) following = setTimeout(lookQuietly, LOOK_AFTER_MS);
