@@ -167,3 +167,12 @@ test("an answer that was asked for before a list was sent again or stopped is no
   assert.deepEqual(events(), []);
   assert.equal(browser.count("lists/a"), 4);
 });
+
+test("Stop stops the list that is shown, not one that was asked for since", async () => {
+  standing.begin(going("a", { can_stop: true }));
+  await browser.answer("lists/a", going("a", { can_stop: true }));
+  standing.follow("b");
+  standing.stop();
+  await browser.answer("lists/a/stop", over("a", 1));
+  assert.equal(part("line").textContent, "a is over");
+});

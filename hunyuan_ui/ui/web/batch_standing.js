@@ -97,9 +97,9 @@ export function listStanding(dialog, part) {
     see() {
       if (told && !isGoing(told)) lasting.set(SEEN, id);
     },
-    /** Stop the list; return the error text, or nothing. */
+    /** Stop the list that is shown, which another may be about to replace; return the error text, or nothing. */
     async stop() {
-      const answer = await ask(`lists/${id}/stop`, { method: "POST", body: "{}" });
+      const answer = await ask(`lists/${told.list_id}/stop`, { method: "POST", body: "{}" });
       if (!answer.isOk) return answer.problem || words["gallery.unreachable"];
       changes += 1;
       stands(answer);
