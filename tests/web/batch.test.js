@@ -75,6 +75,24 @@ test("a list is sent as it was checked, with its budget and the price that was s
   assert.deepEqual(sends(), [{ ...wish, budget_usd: 5, shown_usd: 3 }]);
 });
 
+test("a press in the moment in which a checked list appears, or appears at another price, does not send it", async () => {
+  const pressAt = (timeStamp) => {
+    const event = new Event("click", { cancelable: true });
+    Object.defineProperty(event, "timeStamp", { value: timeStamp });
+    part("checked").dispatchEvent(event);
+    return !event.defaultPrevented;
+  };
+  await check();
+  assert.ok(!pressAt(100));
+  mock.timers.tick(500);
+  assert.ok(pressAt(1000));
+  await check({ ...CHECKED, confirm: "dearer" });
+  assert.ok(!pressAt(1100));
+  mock.timers.tick(500);
+  await check({ ...CHECKED, confirm: "dearer" });
+  assert.ok(pressAt(1700));
+});
+
 test("a list that costs something is not sent without a budget", async () => {
   await check();
   await send();

@@ -91,7 +91,6 @@ test("each button that spends is known as one", async () => {
     ["result", 'data-part="again"'],
     ["watch", 'data-part="try-again"'],
     ["variations", 'data-do="again"'],
-    ["batch", 'data-part="send"'],
   ]) {
     const html = await readFile(new URL(`../../hunyuan_ui/ui/web/${part}.html`, import.meta.url), "utf8");
     assert.match(html, new RegExp(`<button[^>]* ${name}[^>]* data-spends[ >]`));

@@ -20,6 +20,7 @@ import { fill, keepingFocus, onSubmit, piecesOf, showText } from "./dom.js";
 import { draftIn } from "./draft.js";
 import { emit, on } from "./events.js";
 import { filled, words } from "./language.js";
+import { steady } from "./misdirected_press.js";
 import { ask } from "./server.js";
 import { beginningOf } from "./written_in.js";
 
@@ -70,6 +71,7 @@ export function batch({ element, props }) {
   let isBusy = false;
   let keeping;
   const standing = listStanding(dialog, part);
+  const standsFor = steady(part("checked"));
 
   // The draft
 
@@ -124,6 +126,7 @@ export function batch({ element, props }) {
     part("take").hidden = !isAsSent(draft);
     if (checked && !isSame(checked.wish, wish())) checked = null;
     part("checked").hidden = !checked;
+    standsFor(checked ? `${checked.list_id} ${checked.confirm}` : "");
     if (checked) showNote(part, checked, draft.budget);
   }
 

@@ -6,6 +6,7 @@ import { words } from "./language.js";
 const AIM_MS = 400; // from the decision to press to the press, and between the two halves of a double click
 const SAID_MS = 6000;
 const SAME_PLACE_PX = 16; // between the two halves of a double click, as of a finger
+const SAME_PLACE_MS = 500; // what desktops take for a double click
 
 /**
  * Return a function to be called whenever an area shows something else. Until a person can have seen the change, and if
@@ -62,7 +63,7 @@ export function steady(area) {
 
 /**
  * Know the second half of a double click: it presses the same button again, or what has come in its place.
- * @param {number} within_ms
+ * @param {number} within_ms For the same button.
  */
 export function createSecondHalves(within_ms) {
   /** @type {any} */
@@ -72,8 +73,11 @@ export function createSecondHalves(within_ms) {
     detail > 0 && first.detail > 0 && Math.hypot(clientX - first.clientX, clientY - first.clientY) < SAME_PLACE_PX;
 
   return {
-    has: (event, button) =>
-      first !== null && event.timeStamp - first.timeStamp < within_ms && (button === first.button || isThere(event)),
+    has(event, button) {
+      if (!first) return false;
+      const since_ms = event.timeStamp - first.timeStamp;
+      return button === first.button ? since_ms < within_ms : since_ms < SAME_PLACE_MS && isThere(event);
+    },
     note({ timeStamp, detail, clientX, clientY }, button) {
       first = { button, timeStamp, detail, clientX, clientY };
     },
