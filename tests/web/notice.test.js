@@ -75,6 +75,24 @@ test("a confirmed price sends the refused click again, once", () => {
   assert.deepEqual(sent.at(-1), ["repeat", { of: "id-2", isConfirmed: true }]);
 });
 
+test("a price is not confirmed by a press in the moment in which its button appears", () => {
+  const pressAt = (timeStamp) => {
+    const event = new Event("click", { cancelable: true });
+    Object.defineProperty(event, "timeStamp", { value: timeStamp });
+    page.part("offers").dispatchEvent(event);
+    return !event.defaultPrevented;
+  };
+  refuse({ text: "It may cost $2.", is_confirmable: true });
+  assert.ok(!pressAt(100));
+  mock.timers.tick(500);
+  assert.ok(pressAt(1000));
+  refuse({ text: "It may cost $3.", is_confirmable: true });
+  assert.ok(!pressAt(1100));
+  mock.timers.tick(500);
+  refuse({ text: "It may cost $3.", is_confirmable: true });
+  assert.ok(pressAt(1700));
+});
+
 test("a price is confirmed for its form alone", () => {
   refuse({ is_confirmable: true });
   browser.emit("priced-anew");

@@ -4,6 +4,7 @@
 import { fill, keepingFocus, onSecret, piecesOf, showText, withControl } from "./dom.js";
 import { emit, on, onReturn } from "./events.js";
 import { words } from "./language.js";
+import { steady } from "./misdirected_press.js";
 import { sayUnreachable } from "./reach.js";
 import { dayOf } from "./returns.js";
 
@@ -29,6 +30,7 @@ function mark(field) {
 export function notice({ element, props, watch }) {
   const part = piecesOf(element);
   const box = element.querySelector(".notice");
+  const standsFor = steady(part("offers"));
   /** @type {any} */
   let cause = null; // the field that caused it
   /** @type {any} */
@@ -68,6 +70,7 @@ export function notice({ element, props, watch }) {
       part("text").textContent = text || "";
       part("confirm").hidden = !isConfirmable;
     });
+    standsFor(isConfirmable ? text : "");
     cause = field;
     mark(field);
     isUnheard = [words.send_failed, words["gallery.unreachable"]].includes(text);
