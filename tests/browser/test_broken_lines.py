@@ -80,12 +80,12 @@ def test_a_quick_end_that_cannot_be_asked_for_is_found_by_the_next_poll(
     until(page, proxy.has_struck.is_set)
     proxy.heal()
     # On a slow machine the page polls before the click is answered, so that the click fails as well, and says so.
-    refused = page.locator(".notice").get_by_text("Press Generate again")
+    refused = page.locator(".notice").get_by_text("Press the same button again")
     expect(page.locator(".result .prompt").get_by_text(prompt).or_(refused)).to_be_visible()
     # Without a moment between the two, in which the answer might come.
     page.evaluate(
         "([notice, said]) => notice.textContent.includes(said) && document.getElementById('generate').click()",
-        [page.locator(".notice").element_handle(), "Press Generate again"],
+        [page.locator(".notice").element_handle(), "Press the same button again"],
     )
     sees_video(page, prompt)
     assert endpoint.posts[prompt] == 1
@@ -198,7 +198,7 @@ def test_a_click_in_a_copy_of_the_tab_is_told_in_the_other_whose_own_prompt_was_
     copy.add_init_script(f"for (const one of Object.entries({copied})) sessionStorage.setItem(...one);")
     generate(visit(copy, proxy.url), f"{prompt} changed")
     proxy.heal()
-    expect(page.locator("#part-notice .notice")).to_contain_text("Nothing new was sent; press Generate again")
+    expect(page.locator("#part-notice .notice")).to_contain_text("Nothing new was sent; press the same button again")
     sees_video(page, f"{prompt} changed")
     page.locator("#generate").click()
     sees_video(page, prompt)
@@ -210,7 +210,7 @@ def test_a_press_that_was_asked_for_buys_nothing_right_after_the_late_answer(
 ) -> None:
     press_into(Fault.HELD, visit(page, proxy.url), proxy, prompt)
     notice = page.locator("#part-notice .notice")
-    expect(notice).to_contain_text("Press Generate again")
+    expect(notice).to_contain_text("Press the same button again")
     page.evaluate(
         """([notice, wait_ms]) => new MutationObserver(() => {
           if (notice.hidden) setTimeout(() => {
@@ -233,7 +233,7 @@ def test_a_click_that_never_arrived_is_asked_for_again_and_paid_once(
     write(visit(page, proxy.url), prompt)
     proxy.fail(Fault.BAD_GATEWAY)
     page.locator("#generate").click()
-    expect(page.locator("#part-notice")).to_contain_text("Press Generate again")
+    expect(page.locator("#part-notice")).to_contain_text("Press the same button again")
     assert endpoint.posts[prompt] == 0
     proxy.heal()
     page.locator("#generate").click()

@@ -53,6 +53,16 @@ def test_one_is_not_said_as_several(key: str, fact: str) -> None:
     assert two == one.replace("1", "2").replace("step", "steps").replace("video", "videos")
 
 
+@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize(
+    "key", ["page.send_failed", "engine.page.send_failed", "page.not_sent", "generate.another_click"]
+)
+def test_a_click_without_an_answer_is_repeated_with_the_button_that_was_pressed(key: str, language: str) -> None:
+    # It may have been the one that makes another video of the same settings: Generate would send the form.
+    text = words(language)[key]
+    assert not any(name in text for name in ("Generate", "“生成”")), text
+
+
 @pytest.mark.parametrize(
     ("usd", "said"), [(0, "$0.00"), (0.004, "under $0.01"), (1.463, "$1.46"), (1234.5, "$1,234.50")]
 )
