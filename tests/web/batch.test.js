@@ -175,6 +175,26 @@ test("a list that was sent keeps the settings it was sent with, and its retries 
   assert.equal(browser.asked.filter(({ path }) => path === "lists/check").at(-1).body.form.width, 128);
 });
 
+for (const [what, answer, isKept] of [
+  ["whose answer is lost", () => browser.asked.at(-1).fail(new Error("no line")), true],
+  ["to which a gateway answers", () => browser.answer("lists/send", { message: "timeout" }, 504), true],
+  ["that the server refuses", () => browser.answer("lists/send", { version: "1", problem: "Too dear." }, 422), false],
+])
+  test(`a list ${what} is ${isKept ? "pressed for again with the settings it was sent with" : "not sent"}`, async () => {
+    await type("budget", "5");
+    await check();
+    await send();
+    await answer();
+    await settled();
+    assert.notEqual(part("problem").textContent, "");
+    assert.equal(part("checked").hidden, false);
+    form = { ...FORM, width: 128 };
+    browser.emit("priced-anew");
+    await check();
+    await send();
+    assert.deepEqual(sends()[1].form, isKept ? FORM : form);
+  });
+
 test("a list that exists already is followed once it is checked, and a new one is not", async () => {
   await check();
   assert.equal(browser.count("lists/l"), 0);

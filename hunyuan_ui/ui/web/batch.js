@@ -164,6 +164,14 @@ export function batch({ element, props }) {
       if (answer.to_make < answer.rows) standing.follow(answer.list_id);
     });
 
+  /** Keep the values that a list was sent with, whatever was typed meanwhile. */
+  function noteSent({ name, form }) {
+    change({ sentName: name, sentForm: form });
+    takeForm();
+    lasting.set(DRAFT, JSON.stringify(draft));
+    show();
+  }
+
   const confirm = () =>
     busy(async () => {
       say("");
@@ -174,10 +182,9 @@ export function batch({ element, props }) {
       }
       const json = { ...checked.wish, budget_usd: Number(draft.budget), shown_usd: checked.most_usd };
       const answer = await ask("lists/send", { json, within_ms: READ_WITHIN_MS });
+      // Without an answer of this page's own server the list may have been sent, and would be made anew with other values.
+      if (answer.isOk || !answer.version) noteSent(json);
       if (!answer.isOk) return say(answer.problem || answer.error || words["batch.unanswered"]);
-      change({ sentName: json.name, sentForm: json.form }); // whatever was typed meanwhile
-      takeForm();
-      lasting.set(DRAFT, JSON.stringify(draft));
       retry.checked = false;
       checked = null;
       show();
