@@ -100,3 +100,13 @@ test("a tile's own seed and job are meant by its buttons", () => {
   assert.deepEqual(heard[0], ["seed", "seed of c"]);
   assert.deepEqual(heard[1][1].id, "b");
 });
+
+test("each button that makes one of them once more has a name of its own, which begins with what it shows", () => {
+  const failed = (id, seed) => ({ id, seed, is_active: false, again_text: "Try again · about $1.46", note_text: "" });
+  browser.emit("jobs", [failed("a", 1), failed("b", 2), failed("c", 3)]);
+  const names = [0, 1, 2].map((at) => tile(at).querySelector("[data-do=again]").getAttribute("aria-label"));
+  assert.deepEqual(
+    names,
+    [1, 2, 3].map((seed) => `Try again · about $1.46: ${seed}`),
+  );
+});

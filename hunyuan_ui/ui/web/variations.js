@@ -60,6 +60,7 @@ export function variations({ element, props, watch }) {
     tile.piece(".seed").textContent = job.seed === undefined ? "" : filled("variations.seed", { seed: job.seed });
     tile.piece("[data-do=again]").hidden = !job.again_text;
     showUnbroken(tile.piece("[data-do=again]"), job.again_text || "");
+    tile.piece("[data-do=again]").setAttribute("aria-label", `${job.again_text}: ${job.seed}`);
     if (tile.shown === state) return;
     tile.shown = state;
     if (job.ratio) tile.piece(".tile").style.setProperty("--ratio", job.ratio);
