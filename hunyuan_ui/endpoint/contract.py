@@ -141,11 +141,15 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class RemoteStatus:
-    """State of a request; `progress` is in percent, and None unless the service reports it."""
+    """State of a request; `progress` is in percent, and None unless the service reports it.
+
+    `url` is the address of a completed one's video, if the response names it.
+    """
 
     state: RemoteState
     metrics: Metrics = Metrics()
     progress: float | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,8 +260,8 @@ def _id_in_location(answer: Answer) -> str | None:
 # --- the free GETs
 
 
-def remote_status(answer: Answer, request_id: str) -> RemoteStatus:
-    """Return the state of a request.
+def remote_status(answer: Answer, request_id: str, base: str = "") -> RemoteStatus:
+    """Return the state of a request, and its video's address if it has one.
 
     Raises:
         JobFailedError: It failed there.
@@ -270,13 +270,13 @@ def remote_status(answer: Answer, request_id: str) -> RemoteStatus:
     if answer.is_success and video_type(answer.body[:START_BYTES]) is not None:
         return RemoteStatus(RemoteState.COMPLETED, answer.metrics)  # the file itself; the history has its address
     fields = _request_fields(answer, request_id)
-    has_video = contract.video_url(fields) is not None
-    if not (next(iter(contract.status_words(fields)), "") or has_video):
+    url, state = contract.video_url(fields, base), _state_in(fields)
+    if not (next(iter(contract.status_words(fields)), "") or url):
         raise UnexpectedResponseError("bad_answer", reason=reason("no_status"), **_cost(answer))
-    state = contract.state_in(fields)
-    if state is None and has_video:
+    if state is None and url is not None:
         state = RemoteState.COMPLETED  # an address is stronger evidence than an unknown status word
-    return RemoteStatus(state or RemoteState.PROCESSING, answer.metrics)
+    is_made = state is RemoteState.COMPLETED
+    return RemoteStatus(state or RemoteState.PROCESSING, answer.metrics, url=url if is_made else None)
 
 
 def remote_result(answer: Answer, request_id: str, base: str = "") -> RemoteResult:
@@ -290,7 +290,7 @@ def remote_result(answer: Answer, request_id: str, base: str = "") -> RemoteResu
     if answer.is_success and answer.fields is None and answer.video is not None:
         return RemoteResult(None, answer.metrics, answer.video)
     fields = _request_fields(answer, request_id)
-    url, state = contract.video_url(fields, base), contract.state_in(fields)
+    url, state = contract.video_url(fields, base), _state_in(fields)
     if url is None and state is RemoteState.COMPLETED:
         url = contract.lone_video_url(fields)
     video = answer.video if url is None else None
@@ -321,7 +321,7 @@ def _dollars(value: object) -> float:
 def _request_fields(answer: Answer, request_id: str) -> Mapping[str, Any]:
     fields = answer.fields or {}
     # Whatever the HTTP status, as in the official client; a failed call itself never uses these words.
-    state = contract.state_in(fields)
+    state = _state_in(fields)
     is_completed = state is RemoteState.COMPLETED
     is_unknown = answer.status in (404, 410) and not answer.is_html and state in (None, RemoteState.FAILED)
     words = contract.status_words(fields)
@@ -332,7 +332,9 @@ def _request_fields(answer: Answer, request_id: str) -> Mapping[str, Any]:
         fields = _fields_of_get(answer)
     if contract.names_another(fields, request_id):
         raise UnexpectedResponseError("bad_answer", reason=reason("another_request"))
-    if _says_failed(fields):
+    # 422 on these paths means only "ran and failed", so an error without a status means it too.
+    is_failed_call = answer.status == 422 and not words and isinstance(fields.get("error"), str)
+    if not is_completed and (state is RemoteState.FAILED or is_failed_call):
         if _sentence_in(fields) is None:
             raise JobFailedError("job_failed_unexplained", **_cost(answer))
         raise JobFailedError("job_failed", detail=answer.detail, **_cost(answer))
@@ -345,11 +347,11 @@ def _cost(answer: Answer) -> dict[str, float]:
     return {} if answer.cost_usd is None else {"cost": answer.cost_usd}
 
 
-def _says_failed(fields: Mapping[str, Any]) -> bool:
-    if not contract.status_words(fields):
-        # 422 on these paths means only "ran and failed", so an error without a status means it too.
-        return isinstance(fields.get("error"), str)
-    return contract.state_in(fields) is RemoteState.FAILED
+def _state_in(fields: Mapping[str, Any]) -> RemoteState | None:
+    """Return the state of a request; the address of a video file is stronger evidence than a failure."""
+    state = contract.state_in(fields)
+    is_open = state in (RemoteState.QUEUED, RemoteState.PROCESSING)
+    return RemoteState.COMPLETED if not is_open and contract.is_video_address(contract.video_url(fields)) else state
 
 
 def _fields_of_get(answer: Answer) -> Mapping[str, Any]:

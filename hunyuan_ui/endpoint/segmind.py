@@ -107,7 +107,7 @@ class EndpointClient:
     async def status(self, request_id: str, key: str) -> RemoteStatus:
         """Return the state of a v2 request."""
         answer = await self._get(self._base + contract.status_path(_checked(request_id)), key, MOST_BYTES)
-        return responses.remote_status(answer, request_id)
+        return responses.remote_status(answer, request_id, self._base)
 
     async def result(self, request_id: str, key: str) -> RemoteResult:
         """Return the video address of a completed v2 request, or its video.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hunyuan_ui import log
 from hunyuan_ui.checkpoint import checkpoint
-from hunyuan_ui.endpoint.contract import FILE_LIFE_S, RECORD_LIFE_S, HistoryRow, Metrics, RemoteState
+from hunyuan_ui.endpoint.contract import FILE_LIFE_S, RECORD_LIFE_S, HistoryRow, Metrics, RemoteResult, RemoteState
 from hunyuan_ui.endpoint.download import save_bytes
 from hunyuan_ui.endpoint.segmind import BlockingAnswer, EndpointClient
 from hunyuan_ui.errors import (
@@ -214,13 +214,13 @@ class JobRun:
             is_first = False
             self._live.free_slot_of_overdue(self._age_s())
             try:
-                await self._ask_once()
+                await self._ask_once(misses)
                 misses = 0
             except EndpointError as error:
                 misses += 1
                 await self._missed(error, misses)
 
-    async def _ask_once(self) -> None:
+    async def _ask_once(self, misses: int) -> None:
         request_id, key = self._request_id(), self._key()
         status = await self._service.client.status(request_id, key)
         if note := self._services.key_note(self._job):
@@ -242,7 +242,9 @@ class JobRun:
         except EndpointError:
             await self._keep_completed()  # a restart would forget it, and the cost
             await self._name_cost(status.metrics.cost)
-            raise
+            if status.url is None or misses + 1 < UNUSABLE_AFTER:
+                raise
+            result = RemoteResult(status.url)
         # Either response may name the cost; zero means not known yet.
         cost = max((one for one in (result.metrics.cost, status.metrics.cost) if one is not None), default=None)
         await self._settle(replace(result.metrics, cost=cost), result.url, request_id)

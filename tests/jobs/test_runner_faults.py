@@ -361,3 +361,40 @@ async def test_no_stored_time_keeps_a_job_waiting_for_more_than_an_hour(
         retry_at = runner._dispatcher.live[job.id].retry_at
         assert retry_at is not None
         assert 3500 < retry_at - time.monotonic() <= 3600
+
+
+FILE = "https://files.test/made.mp4"
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        answer(200, {"status": "FAILED", "output": FILE}),
+        answer(422, {"status": "FAILED", "error": "late", "video": {"url": FILE}}),
+        answer(200, {"error": "took longer than usual", "output": FILE}),
+        answer(200, {"status": "COMPLETED", "output": FILE}),
+    ],
+    ids=["failed", "failed-422", "error", "completed"],
+)
+@pytest.mark.parametrize("result", ["same", "failed", "gone", "broken"])
+async def test_a_video_whose_address_only_the_status_names_is_fetched(
+    settings: Settings, service: FakeService, status: Any, result: str
+) -> None:
+    refusals = {
+        "same": status,
+        "failed": answer(422, {"status": "FAILED", "error": "late"}),
+        "gone": answer(404, {"error": "Request not found"}),
+        "broken": answer(500, {"error": "x"}),
+    }
+    service.script("status", *[status] * 50)
+    service.script("result", *[refusals[result]] * 50)
+    async with running(settings, service) as runner:
+        assert (await made(runner)).status is JobStatus.DONE
+        assert service.fetched == [FILE]
+
+
+async def test_an_error_under_200_without_a_state_ends_nothing(settings: Settings, service: FakeService) -> None:
+    service.script("status", *[answer(200, {"error": "temporarily unavailable"})] * 10)
+    async with running(settings, service) as runner:
+        assert (await made(runner)).status is JobStatus.DONE
+        assert service.posts == 1
