@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any, Final
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus, is_id
 from hunyuan_ui.ledger.database import Connection
-from hunyuan_ui.ledger.schema import COLUMNS, MIGRATIONS, OPEN, insert, problem_text, replacing, to_row
+from hunyuan_ui.ledger.schema import COLUMNS, MIGRATIONS, NEWEST, OPEN, insert, problem_text, replacing, to_row
 
 _FILE_NAME: Final = "ledger.sent"  # in the data folder
 _BYTES: Final = 32  # constant length within one sector, so that a crash leaves the old or the new content
@@ -25,7 +26,10 @@ IDS_KEPT: Final = 20  # the newest alone would do, unless it is withdrawn
 _LONGEST: Final = 65_536  # maximum size in bytes of a file of ids that is read
 DECISIONS_KEPT: Final = 200  # the most that may wait in private, so that cancelling all of them is remembered
 
-_TO_UNKNOWN: Final = "UPDATE jobs SET status = 'unknown', ended_at = updated_at, problem = ?"
+# Counted from now on: without a time it would count for every day, whatever its owner says.
+_TO_UNKNOWN: Final = (
+    "UPDATE jobs SET status = 'unknown', ended_at = updated_at, problem = ?, sent_at = coalesce(sent_at, ?)"
+)
 _RESTORE: Final = replacing((*COLUMNS[1:], "worker", "shown", "takes_place"))
 _KNOWN_AS_SENT: Final = "SELECT count(*) FROM jobs WHERE sent_at IS NOT NULL AND id = ANY(:sent)"
 # Values for `unfit_reason`; `:sent` are the ids that this process has sent.
@@ -217,13 +221,14 @@ def mark_waiting_unknown(connection: Connection, *, until: float = math.inf) -> 
     """
     # A preview is free, and may be rendered twice.
     where = "status IN ('queued', 'submitting') AND payer <> 'nobody' AND created_at <= ?"
-    connection.execute(f"{_TO_UNKNOWN} WHERE {where}", (_problem(), until))
+    connection.execute(f"{_TO_UNKNOWN} WHERE {where}", (_problem(), _now(connection), until))
 
 
 def mark_sent_unknown(connection: Connection, job_ids: Collection[str], process: str) -> None:
     """Mark as unknown the queued jobs that this process has sent, and that may still get a response."""
     where = "status = 'queued' AND id = ANY(?)"
-    connection.execute(f"{_TO_UNKNOWN}, worker = ? WHERE {where}", (_problem(), process, list(job_ids)))
+    values = (_problem(), _now(connection), process, list(job_ids))
+    connection.execute(f"{_TO_UNKNOWN}, worker = ? WHERE {where}", values)
 
 
 def restore_rows(
@@ -248,6 +253,11 @@ def restore_rows(
 
 def _problem() -> str | None:
     return problem_text(JobProblem.from_code("ledger_put_back"))
+
+
+def _now(connection: Connection) -> float:
+    """Return UTC seconds that are not before the newest stored time."""
+    return max(time.time(), connection.execute(NEWEST).fetchone()[0])
 
 
 def _write(path: Path, text: str, flags: int = 0) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from hunyuan_ui.errors import StorageError
+from hunyuan_ui.job import DAY_S
 from hunyuan_ui.ledger import Ledger, confirm_review, needs_review, open_ledger
 from tests.ledger.one_folder import add, backups, count, ledger_of, stopped_at
 from tests.ledger.one_folder import folder as folder
@@ -166,3 +168,17 @@ def write_over(path: Path, data: bytes) -> None:
     with path.open("r+b") as file:
         file.write(data)
         file.truncate(len(data))
+
+
+def test_what_waited_in_an_older_copy_counts_on_one_day_and_its_cost_can_be_corrected(folder: Path) -> None:
+    restore_files(folder, one_sent(folder))
+    assert open_ledger_once(folder)
+    with closing(opened_ledger(folder, Clock(time.time()))) as book:
+        waited = book.unknown()
+        assert book.totals("").today_microusd == sum(one.reserved_microusd for one in waited) > 0
+        for one in waited:
+            settled = book.settle_unknown(one.id, was_charged=True)
+            assert settled
+            assert settled.has_correctable_cost
+    with closing(opened_ledger(folder, Clock(time.time() + 2 * DAY_S))) as book:
+        assert book.totals("").today_microusd == 0
