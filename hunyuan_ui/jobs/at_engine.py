@@ -38,7 +38,7 @@ async def pause_unless_warm(services: Services, job: Job, key: str) -> bool:
     if not job.is_at_engine:
         return True
     try:
-        if await services.engine_of(job).client.is_ready(key):
+        if await services.needed_engine.client.is_ready(key):
             return True
     except EndpointError:
         return True  # the POST will show it
@@ -64,7 +64,7 @@ async def id_at_engine(services: Services, job: Job) -> str | None:
     key = services.keys.for_job(job)
     if not job.is_at_engine or key is None:
         return None
-    client = services.engine_of(job).client
+    client = services.needed_engine.client
     for attempt in range(LIST_ATTEMPTS):
         try:
             found = await client.sent(job.request, key, job.began_at)

@@ -251,7 +251,7 @@ class JobRun:
         await self._take_body(result.video)
 
     async def _stop_run(self, key: str) -> None:
-        if await self._services.engine_of(self._job).client.stop(self._request_id(), key):
+        if await self._services.needed_engine.client.stop(self._request_id(), key):
             worked = engine_usage(self._services, self._job, self._age_s())
             await self._commits.step(self._ledger.mark_lost, JobProblem.from_code(STOPPED), **worked)
 
@@ -345,7 +345,7 @@ class JobRun:
         named = self._job.notes.get(NAMED)
         if named is None or self._job.request_id is None:
             return
-        with suppress(EndpointError):
+        with suppress(EndpointError, NeedsKeyError):  # the file needs no key, and will not be there for ever
             row = await self._service.client.history(self._job.request_id, self._key())
             # Zero means that the request is not billed yet.
             if row is not None and row.cost:

@@ -100,17 +100,22 @@ class Services:
     def service_for(self, job: Job) -> Service[EndpointClient] | Service[EngineClient]:
         """Return the service for a job: the preview if nobody pays, the engine it was sent to, else the hosted one."""
         if job.is_at_engine:
-            return self.engine_of(job)
+            return self.needed_engine
         if not job.is_preview:
             return self.hosted
         if self.preview is None:
             raise RuntimeError(f"job {job.id} is a preview, and none is offered")
         return self.preview
 
-    def engine_of(self, job: Job) -> Service[EngineClient]:
-        """Return the owner's engine, for a job that belongs to it."""
+    @property
+    def needed_engine(self) -> Service[EngineClient]:
+        """The owner's engine, for a job that belongs to it.
+
+        Raises:
+            NeedsKeyError: None is set.
+        """
         if self.engine is None:
-            raise RuntimeError(f"job {job.id} is for an engine, and none is set")
+            raise NeedsKeyError
         return self.engine
 
     def key_mark(self, key: str) -> str:
@@ -188,7 +193,7 @@ class Services:
 
 
 class NeedsKeyError(Exception):
-    """The job needs a key that is not here; raised and caught inside the runner only.
+    """The job needs a key or an engine that is not here; raised and caught inside the runner only.
 
     Args:
         problem: Why the key that is here is not the one; None if there is none.

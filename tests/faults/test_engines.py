@@ -248,6 +248,19 @@ async def test_a_job_waits_for_its_engine_and_is_never_asked_about_elsewhere(rig
         assert (await ended(runner, job_id)).status is JobStatus.DONE
 
 
+async def test_a_file_that_only_its_engine_has_waits_for_the_engine(rig: Rig, engine: PaidService) -> None:
+    engine.on("GET", f"{VIDEOS}/*/content", [answer(503)] * 1000)
+    runner = rig.open()
+    await runner.start()
+    job_id = await click(runner)
+    await until(lambda: seen(runner, job_id, OWNER).job.status is JobStatus.DOWNLOADING)
+    await kill(runner)
+    async with replace(rig, dialect="v2").running() as runner:
+        await until(lambda: seen(runner, job_id, OWNER).note is not None)
+        view = seen(runner, job_id, OWNER)
+        assert (view.job.status, view.note.code if view.note else "") == (JobStatus.DOWNLOADING, "engine_not_set")
+
+
 @pytest.mark.parametrize(("usd_per_hour", "cost"), [(None, 0), (3.60, TOOK_S * 1000)])
 async def test_a_video_costs_its_seconds_and_nothing_on_a_machine_of_ones_own(
     rig: Rig, engine: PaidService, usd_per_hour: float | None, cost: int

@@ -398,3 +398,19 @@ async def test_an_error_under_200_without_a_state_ends_nothing(settings: Setting
     async with running(settings, service) as runner:
         assert (await made(runner)).status is JobStatus.DONE
         assert service.posts == 1
+
+
+async def test_a_file_whose_cost_is_in_doubt_is_fetched_also_without_the_key(
+    settings: Settings, service: FakeService
+) -> None:
+    metrics = {"cost": 1e8, "inference_time": 190.0}
+    service.script("result", answer(200, {"status": "COMPLETED", "output": FILE, "metrics": metrics}))
+    service.downloads.extend([lost_connection()] * 10_000)
+    async with running(settings, service) as runner:
+        job_id = new_id()
+        await runner.submit(job_id, VideoRequest(prompt="a heron"), VISITOR)
+        await until(lambda: len(service.fetched) > 0)
+    service.downloads.clear()
+    async with running(replace(settings, api_key=None), service) as runner:
+        assert (await runner.wait(job_id, VISITOR, 5)).status is JobStatus.DONE
+        assert [job.id for job in await runner.owner.doubtful(runner.visitor("a" * 32))] == [job_id]
