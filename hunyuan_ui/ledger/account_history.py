@@ -25,7 +25,13 @@ _NAMELESS: Final = (
     f"SELECT {SELECTED}, deleted_at IS NOT NULL FROM jobs WHERE status IN ('submitting', 'unknown', 'lost')"
     " AND payer = 'owner' AND request_id IS NULL AND sent_at IS NOT NULL"
 )
+# A failure that was confirmed while the history could not be read may have been charged after all.
+_RELEASED: Final = (
+    f"SELECT {SELECTED}, deleted_at IS NOT NULL FROM jobs WHERE status = 'failed'"
+    " AND payer = 'owner' AND request_id IS NOT NULL"
+)
 _NAMED: Final = ("status", "updated_at", "ended_at", "request_id", "cost_microusd", "result_url", "problem")
+_CHARGED: Final = (JobStatus.DOWNLOADING, JobStatus.LOST)  # what the history has as charged
 _NAME: Final = f"UPDATE jobs SET {', '.join(f'{name} = :{name}' for name in (*_NAMED, 'notes'))} WHERE id = :id"
 _DECLARE: Final = insert() + replacing(("cost_microusd", "notes", "created_at", "updated_at", "sent_at"))
 _SETTLED: Final = (
@@ -35,23 +41,31 @@ _SETTLED: Final = (
 
 
 def import_history(connection: Connection, found: Iterable[Job], now: float) -> list[Job]:
-    """Store jobs that are not known yet and return them; a sent job without a response gets its request id."""
+    """Store jobs that are not known yet or were charged after all, and return them.
+
+    A sent job without a response gets its request id.
+    """
     known = set[str]()
     for job_id, request_id in connection.execute(_IDS):
         known |= {job_id, *([bare_id(request_id)] if request_id else [])}
-    rows = [(to_job(row), bool(is_deleted)) for *row, is_deleted in connection.execute(_NAMELESS)]
-    nameless = [_Nameless(job, is_deleted) for job, is_deleted in rows if DECLARED_USD not in job.notes]
+    nameless = [one for one in _stored(connection, _NAMELESS) if DECLARED_USD not in one.job.notes]
+    released = {bare_id(one.job.request_id or ""): one for one in _stored(connection, _RELEASED)}
     taken: list[Job] = []
     for job in found:
-        if known & (names := {job.id, *([bare_id(job.request_id)] if job.request_id else [])}):
+        names = {job.id, *([bare_id(job.request_id)] if job.request_id else [])}
+        failed = released.pop(bare_id(job.request_id or ""), None) if job.status in _CHARGED else None
+        if failed is None and known & names:
             continue
         known |= names
         stored = replace(job, updated_at=now)
-        if same := _same(job, nameless):
-            nameless.remove(same)
-            if same.job.status is JobStatus.SUBMITTING or same.is_deleted:
-                continue  # its own response is still to come, or its visitor has deleted it
+        if same := failed or _same(job, nameless):
+            if same is not failed:
+                nameless.remove(same)
+                if same.job.status is JobStatus.SUBMITTING or same.is_deleted:
+                    continue  # its own response is still to come, or its visitor has deleted it
             facts = {name: getattr(stored, name) for name in _NAMED}
+            if same.is_deleted:  # only its cost is of use
+                facts |= {"status": JobStatus.LOST, "result_url": None, "problem": None, "ended_at": same.job.ended_at}
             stored = replace(same.job, **facts, notes={**same.job.notes, **stored.notes})
             row = to_row(stored)
             connection.execute(_NAME, {name: row[name] for name in (*_NAMED, "notes", "id")})
@@ -82,7 +96,7 @@ def declared_id(now: float) -> str:
     return sha256(f"said on {_today(now):.0f}".encode()).hexdigest()[:32]
 
 
-class _Nameless(NamedTuple):
+class _Stored(NamedTuple):
     job: Job
     is_deleted: bool  # its prompts were erased
 
@@ -93,7 +107,11 @@ class _Nameless(NamedTuple):
         return abs((self.job.sent_at or 0.0) - (job.sent_at or 0.0))
 
 
-def _same(job: Job, nameless: list[_Nameless]) -> _Nameless | None:
+def _stored(connection: Connection, statement: str) -> list[_Stored]:
+    return [_Stored(to_job(row), bool(is_deleted)) for *row, is_deleted in connection.execute(statement)]
+
+
+def _same(job: Job, nameless: list[_Stored]) -> _Stored | None:
     """Return the job that matches this one: the same request, sent at about the same time."""
     if job.request_id is None:
         return None  # it could not be matched the next time

@@ -58,6 +58,28 @@ def test_a_request_whose_job_was_deleted_is_not_found_again(ledger: Ledger) -> N
     assert ledger.import_history([found("request-1")]) == []
 
 
+@pytest.mark.parametrize("status", [JobStatus.DOWNLOADING, JobStatus.LOST])
+def test_a_job_that_failed_here_and_was_charged_there_counts(ledger: Ledger, status: JobStatus) -> None:
+    failed, deleted = (in_status(ledger, JobStatus.FAILED, request_id=name) for name in ("request-1", "request-2"))
+    ledger.hide(deleted.id)
+    assert ledger.totals("").today_microusd == 0
+    rows = [found(name, status=status, at=NOON) for name in ("request-1", "request-2")]
+    assert [job.id for job in ledger.import_history(rows)] == [failed.id, deleted.id]
+    assert [job.id for job in ledger.active()] == ([failed.id] if status is JobStatus.DOWNLOADING else [])
+    assert ledger.totals("").today_microusd == 2 * COST
+    assert ledger.import_history(rows) == []
+
+
+@pytest.mark.parametrize(
+    ("payer", "status"), [("visitor", JobStatus.LOST), ("owner", JobStatus.RUNNING), ("owner", JobStatus.UNKNOWN)]
+)
+def test_a_job_that_failed_stays_so_unless_its_own_account_was_charged(
+    ledger: Ledger, payer: Any, status: JobStatus
+) -> None:
+    in_status(ledger, JobStatus.FAILED, request_id="request-1", payer=payer)
+    assert ledger.import_history([found(status=status)]) == []
+
+
 def test_a_job_that_is_just_being_sent_is_left_to_its_own_answer(ledger: Ledger, clock: Clock) -> None:
     ledger.claim(added(ledger, "a heron").id)
     assert ledger.import_history([found(at=NOON)]) == []
