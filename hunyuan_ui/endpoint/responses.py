@@ -6,7 +6,7 @@ Source: docs/facts/segmind-api.md 1.4, 2.1 to 2.4 and 3.2; docs/facts/faults-and
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
@@ -102,6 +102,18 @@ class Answer:
             return {"output": value}
         return cast("Mapping[str, Any]", value) if isinstance(value, dict) else None
 
+    @property
+    def objects(self) -> list[Mapping[str, Any]]:
+        """The body's JSON object, or those of a list of several."""
+        value = self.value
+        items = cast("list[object]", value) if isinstance(value, list) else []
+        several = [cast("Mapping[str, Any]", item) for item in items if isinstance(item, dict)]
+        return several if self.fields is None else [self.fields]
+
+    def found(self, names: Callable[[Mapping[str, Any]], list[str]]) -> list[str]:
+        """Return what a function finds in each of its objects."""
+        return [one for fields in self.objects for one in names(fields)]
+
     @cached_property
     def video(self) -> bytes | None:
         """The video itself, if the body is or contains one."""
@@ -113,7 +125,7 @@ class Answer:
     @property
     def metrics(self) -> Metrics:
         """Cost and times named in the response, in any field."""
-        return Metrics.of(self.headers, self.fields)
+        return Metrics.of(self.headers, self.value if self.fields is None else self.fields)
 
     @property
     def cost_usd(self) -> float | None:
@@ -189,13 +201,13 @@ def post_error(answer: Answer) -> EndpointError:
     if answer.cost_usd is not None:
         return OutcomeUnknownError("refused_but_charged", status=status, detail=detail, **_traces(answer))
     says_so = isinstance(detail, str) and _HAS_IT.search(detail) is not None
-    if says_so or contract.says_taken(answer.fields or {}) or _id_in_location(answer) is not None:
+    if says_so or any(map(contract.says_taken, answer.objects)) or _id_in_location(answer) is not None:
         return OutcomeUnknownError("unreadable_answer", reason=reason("http", status=status), **_traces(answer))
     if status == 429:
         return RateLimitError(retry_after_s(answer.headers))
     if status in REDIRECTS and answer.elapsed_s <= _REDIRECT_IS_PROMPT_S:
         return EndpointStatusError("service_moved", status=status)
-    if status in (409, 500) and contract.ids_in(answer.fields or {}):
+    if status in (409, 500) and answer.found(contract.ids_in):
         # The service itself names a request: it may have been accepted, and polling it is free.
         return OutcomeUnknownError("gateway_failed", status=status, **_traces(answer))
     if status == 500 and isinstance((answer.fields or {}).get("error"), str):  # its own envelope
@@ -243,11 +255,10 @@ _REFUSALS: Final = {
 
 def _traces(answer: Answer) -> dict[str, object]:
     """Return what identifies the call in the owner's account: its id and cost, if given."""
-    fields = answer.fields or {}
     # A gateway may put its own id into the header, and into the body of an error.
-    last = [answer.headers.get(contract.REQUEST_ID_HEADER), *contract.likely_ids_in(fields)]
+    last = [answer.headers.get(contract.REQUEST_ID_HEADER), *answer.found(contract.likely_ids_in)]
     last = last[::-1] if answer.is_success else last
-    named = (*contract.ids_in(fields), _id_in_location(answer), *contract.addressed_ids_in(fields), *last)
+    named = (*answer.found(contract.ids_in), _id_in_location(answer), *answer.found(contract.addressed_ids_in), *last)
     request_id = next(filter(contract.is_request_id, named), None)
     found: dict[str, object] = {} if request_id is None else {"request_id": request_id}
     return found if answer.cost_usd is None else {**found, "cost": answer.cost_usd}

@@ -247,3 +247,19 @@ def test_a_sentence_that_says_that_it_is_taken_is_no_refusal(status: int, senten
 def test_a_sentence_about_other_requests_leaves_a_refusal_one(sentence: str) -> None:
     assert type(responses.post_error(answer(429, {"error": sentence}))) is RateLimitError
     assert type(responses.post_error(answer(409, {"error": sentence}))) is EndpointStatusError
+
+
+@pytest.mark.parametrize("status", [200, 402, 422, 429, 500])
+def test_a_cost_in_one_of_several_objects_counts(status: int) -> None:
+    body = [{"error": "no"}, {"metrics": {"cost": 1.46}}]
+    error = caught(responses.accepted, answer(status, body))
+    assert isinstance(error, OutcomeUnknownError)
+    assert error.cost_usd == 1.46
+
+
+@pytest.mark.parametrize("status", [400, 409, 422, 429, 500])
+def test_one_of_several_objects_that_says_that_the_request_is_taken_is_no_refusal(status: int) -> None:
+    body = [{"error": "slow down"}, {"request_id": ID, "status": "QUEUED"}]
+    error = caught(responses.accepted, answer(status, body))
+    assert isinstance(error, OutcomeUnknownError)
+    assert error.facts["request_id"] == ID
