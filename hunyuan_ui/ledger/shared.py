@@ -413,19 +413,20 @@ class SharedLedger(Ledger):
     def _answered_late(self, name: str, job_id: str, to: JobStatus, columns: Columns) -> Job | None:
         """Record a late response to this process's POST, although the job was already marked unknown.
 
-        No process works on an unknown job, so it continues here. If the owner has settled it meanwhile, only the
-        request id is kept, by which the video can be looked for.
+        No process works on an unknown job, so it continues here, also if the owner has said meanwhile that it was not
+        charged, or if it was cancelled in a database that had lost that it was sent. If the owner has said that it was
+        charged, only the request id is kept, by which the video can be looked for.
         """
         if not isinstance(columns, ComputedColumns):
             return None
 
-        def late(*row: Any) -> dict[str, Any]:
-            return {"ended_at": None, **columns.columns(*row)}
+        def late(known: Job, *extra: Any) -> dict[str, Any]:
+            sent_at = known.sent_at or self.now()
+            return {"ended_at": None, "sent_at": sent_at, **columns.columns(known, *extra)}
 
         where = f"{self._is_own} AND request_id IS NULL AND deleted_at IS NULL"
-        if job := self._move(
-            name, job_id, to, (JobStatus.UNKNOWN,), ComputedColumns(late, columns.extra), and_where=where
-        ):
+        begun = (JobStatus.UNKNOWN, JobStatus.FAILED, JobStatus.CANCELLED)
+        if job := self._move(name, job_id, to, begun, ComputedColumns(late, columns.extra), and_where=where):
             return job
         with self._transaction(name):
             found = self._changed(job_id, columns)

@@ -166,6 +166,37 @@ def test_a_late_answer_after_the_owners_word_is_kept_and_changes_nothing_else(op
     assert other.updates().own == {sent.id}
 
 
+@pytest.mark.parametrize("settle", ["decision", "amount"])
+def test_a_late_answer_that_the_service_has_the_request_outweighs_the_word_that_nothing_was_charged(
+    opened: Opened, settle: str
+) -> None:
+    late, other = opened("late"), opened("other")
+    sent = added(late)
+    late.claim(sent.id)
+    lapse(other)
+    other.take_over()
+    if settle == "decision":
+        other.settle_unknown(sent.id, was_charged=False)
+    else:
+        other.correct_cost(sent.id, 0.0, "")
+    assert other.totals("").total_microusd == 0
+    assert late.mark_running(sent.id, "r1").status is JobStatus.RUNNING
+    assert other.totals("").total_microusd == sent.reserved_microusd
+
+
+def test_a_late_answer_outweighs_a_cancellation_in_a_database_that_lost_the_sending(opened: Opened) -> None:
+    late, other = opened("late"), opened("other")
+    sent = added(late)
+    late.claim(sent.id)
+    with late.database.transaction("test") as connection:
+        connection.execute("UPDATE jobs SET status = 'queued', sent_at = NULL WHERE id = ?", (sent.id,))
+    assert other.cancel(sent.id) is not None
+    back = late.mark_running(sent.id, "r1")
+    assert back.status is JobStatus.RUNNING
+    assert back.sent_at is not None
+    assert other.totals("").today_microusd == sent.reserved_microusd
+
+
 def test_after_an_outage_nobody_is_buried_before_they_can_say_that_they_live(opened: Opened) -> None:
     one, two = opened("one"), opened("two")
     added(one)
