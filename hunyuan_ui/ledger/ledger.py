@@ -198,9 +198,7 @@ class Ledger(LedgerReading):
 
         def columns(known: Job, is_reused: bool) -> dict[str, Any]:
             if is_reused:
-                problem = JobProblem.from_code("request_id_reused", request_id=request_id)
-                # The id is kept only in the problem, so that no job polls another job's request.
-                return {"status": JobStatus.UNKNOWN.value, "ended_at": self.now(), "problem": problem_text(problem)}
+                return self._of_reused(request_id)
             cost, noted = priced(known, cost_usd)
             return {"request_id": request_id, "problem": None, **money(cost, {**noted, **notes})}
 
@@ -217,12 +215,18 @@ class Ledger(LedgerReading):
         inference_s: float | None,
         queue_s: float | None = None,
     ) -> Job:
-        """Record that the service has finished the video, and settle its named cost (US dollars)."""
+        """Record that the service has finished the video, and settle its named cost (US dollars).
+
+        If the video is another job's by its request id and address, the job becomes unknown instead.
+        """
         begun = (JobStatus.SUBMITTING, *AT_SERVICE)
 
         def columns(known: Job) -> dict[str, Any]:
             named = None if request_id == known.request_id else request_id
             if named is not None and is_of_another(self._connection, job_id, named):
+                # A gateway may repeat its ids, so that the id alone does not prove it here.
+                if result_url is not None and is_of_another(self._connection, job_id, named, result_url):
+                    return {**self._of_reused(named), **money(*priced(known, cost_usd))}
                 named = None
             facts = {"request_id": named, "result_url": result_url, "inference_s": inference_s, "queue_s": queue_s}
             # A later response with fewer fields erases nothing.
@@ -333,6 +337,12 @@ class Ledger(LedgerReading):
             self._set(job_id, {"deleted_at": self.now(), **left, **self._unshown})
             self.database.erase()
         return True
+
+    def _of_reused(self, request_id: str) -> dict[str, Any]:
+        """Return the columns of a job whose response names another job's request."""
+        problem = JobProblem.from_code("request_id_reused", request_id=request_id)
+        # The id is kept only in the problem, so that no job polls another job's request.
+        return {"status": JobStatus.UNKNOWN.value, "ended_at": self.now(), "problem": problem_text(problem)}
 
     def _extra_before_claim(self) -> ExtraSelect:
         """Return the question whose values `_before_claim` receives."""

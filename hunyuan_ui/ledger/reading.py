@@ -168,6 +168,9 @@ def _listed(visitor: str | None, statuses: frozenset[JobStatus] | None, search: 
     return f"WHERE {' AND '.join(where)}", values
 
 
-def is_of_another(connection: Connection, job_id: str, request_id: str) -> bool:
-    """Whether a request id is another job's."""
-    return connection.execute(OF_ANOTHER, {"request": bare_id(request_id), "id": job_id}).fetchone() is not None
+def is_of_another(connection: Connection, job_id: str, request_id: str, url: str | None = None) -> bool:
+    """Whether a request id is another job's; with `url`, also whether that one's video has this address."""
+    statement = OF_ANOTHER if url is None else f"{OF_ANOTHER} AND result_url = :url"
+    return (
+        connection.execute(statement, {"request": bare_id(request_id), "id": job_id, "url": url}).fetchone() is not None
+    )

@@ -224,6 +224,23 @@ async def test_a_request_id_of_another_job_shows_nobody_the_others_video(
 
 
 @ON_BOTH
+async def test_a_finished_video_of_another_jobs_request_is_shown_to_nobody(rig: Rig, service: PaidService) -> None:
+    link = f"{service.origin}/files/x.mp4"
+    body = {"request_id": "one-and-the-same-id", "status": "COMPLETED", "output": link}
+    service.on("POST", SUBMIT_V2, [answer(200, body)] * 2)
+    service.on("GET", FILE, answer(200, video_of("first")))
+    alice, bob = Visitor.from_token("a" * 32), Visitor.from_token("b" * 32)
+    async with rig.running() as runner:
+        assert (await ended(runner, await click(runner, visitor=alice))).status is JobStatus.DONE
+        second = await ended(runner, await click(runner, visitor=bob))
+        assert second.problem is not None
+        assert (second.status, second.problem.code) == (JobStatus.UNKNOWN, "request_id_reused")
+        assert second.counted_microusd > 0
+        with pytest.raises(MediaError):
+            await runner.video_path(second.id, bob)
+
+
+@ON_BOTH
 async def test_a_lost_video_can_be_looked_for_again(rig: Rig, service: PaidService) -> None:
     gone = [answer(404)] * 500
     service.on("GET", FILE, gone)
