@@ -41,6 +41,16 @@ def unanswered(service: PaidService, count: int = 1) -> None:
     service.on("POST", VIDEOS, [Reply(act)] * count)
 
 
+async def killed_while(rig: Rig, status: JobStatus) -> str:
+    """Click, kill the page as soon as its job has this status, and return the job's id."""
+    runner = rig.open()
+    await runner.start()
+    job_id = await click(runner)
+    await until(lambda: seen(runner, job_id, OWNER).job.status is status)
+    await kill(runner)
+    return job_id
+
+
 async def test_three_minutes_of_warming_up_send_nothing_and_lose_nothing(rig: Rig, engine: PaidService) -> None:
     clock = [0.0]
 
@@ -131,11 +141,7 @@ async def test_two_lost_answers_to_the_same_prompt_stay_unknown(rig: Rig, engine
 
 async def test_a_running_job_is_asked_about_after_a_restart_of_the_page(rig: Rig, engine: PaidService) -> None:
     engine.on("GET", f"{VIDEOS}/*", [answer(503)] * 3)
-    runner = rig.open()
-    await runner.start()
-    job_id = await click(runner)
-    await until(lambda: seen(runner, job_id, OWNER).job.status is JobStatus.RUNNING)
-    await kill(runner)
+    job_id = await killed_while(rig, JobStatus.RUNNING)
     async with rig.running() as runner:
         job = await ended(runner, job_id)
         assert (job.status, job.dialect) == (JobStatus.DONE, "openai")
@@ -233,11 +239,7 @@ async def test_a_failed_job_that_tells_its_times_is_believed(rig: Rig, engine: P
 
 async def test_a_job_waits_for_its_engine_and_is_never_asked_about_elsewhere(rig: Rig, engine: PaidService) -> None:
     engine.on("GET", f"{VIDEOS}/*", [answer(503)] * 3)
-    runner = rig.open()
-    await runner.start()
-    job_id = await click(runner)
-    await until(lambda: seen(runner, job_id, OWNER).job.status is JobStatus.RUNNING)
-    await kill(runner)
+    job_id = await killed_while(rig, JobStatus.RUNNING)
     asked = len(engine.requests)
     async with replace(rig, dialect="v2").running() as runner:
         await until(lambda: seen(runner, job_id, OWNER).note is not None)
@@ -250,11 +252,7 @@ async def test_a_job_waits_for_its_engine_and_is_never_asked_about_elsewhere(rig
 
 async def test_a_file_that_only_its_engine_has_waits_for_the_engine(rig: Rig, engine: PaidService) -> None:
     engine.on("GET", f"{VIDEOS}/*/content", [answer(503)] * 1000)
-    runner = rig.open()
-    await runner.start()
-    job_id = await click(runner)
-    await until(lambda: seen(runner, job_id, OWNER).job.status is JobStatus.DOWNLOADING)
-    await kill(runner)
+    job_id = await killed_while(rig, JobStatus.DOWNLOADING)
     async with replace(rig, dialect="v2").running() as runner:
         await until(lambda: seen(runner, job_id, OWNER).note is not None)
         view = seen(runner, job_id, OWNER)

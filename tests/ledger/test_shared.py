@@ -131,13 +131,19 @@ def test_who_wakes_up_late_loses_every_transition(opened: Opened) -> None:
     assert late.updates().own == set()
 
 
-@pytest.mark.parametrize("answer", ["id", "video"])
-def test_a_late_answer_to_its_own_post_brings_the_job_back_to_its_sender(opened: Opened, answer: str) -> None:
+def taken_over(opened: Opened) -> tuple[SharedLedger, SharedLedger, Job]:
+    """Return a process that has sent a job and fell silent, the one that took over from it, and the job."""
     late, other = opened("late"), opened("other")
     sent = added(late)
     late.claim(sent.id)
     lapse(other)
     other.take_over()
+    return late, other, sent
+
+
+@pytest.mark.parametrize("answer", ["id", "video"])
+def test_a_late_answer_to_its_own_post_brings_the_job_back_to_its_sender(opened: Opened, answer: str) -> None:
+    late, other, sent = taken_over(opened)
     if answer == "id":
         back = late.mark_running(sent.id, "r1")
         assert back.status is JobStatus.RUNNING
@@ -151,11 +157,7 @@ def test_a_late_answer_to_its_own_post_brings_the_job_back_to_its_sender(opened:
 
 
 def test_a_late_answer_after_the_owners_word_is_kept_and_changes_nothing_else(opened: Opened) -> None:
-    late, other = opened("late"), opened("other")
-    sent = added(late)
-    late.claim(sent.id)
-    lapse(other)
-    other.take_over()
+    late, other, sent = taken_over(opened)
     other.settle_unknown(sent.id, was_charged=True)
     with pytest.raises(TakenOverError):
         late.mark_running(sent.id, "r1")
@@ -170,11 +172,7 @@ def test_a_late_answer_after_the_owners_word_is_kept_and_changes_nothing_else(op
 def test_a_late_answer_that_the_service_has_the_request_outweighs_the_word_that_nothing_was_charged(
     opened: Opened, settle: str
 ) -> None:
-    late, other = opened("late"), opened("other")
-    sent = added(late)
-    late.claim(sent.id)
-    lapse(other)
-    other.take_over()
+    late, other, sent = taken_over(opened)
     if settle == "decision":
         other.settle_unknown(sent.id, was_charged=False)
     else:
