@@ -232,7 +232,7 @@ class Batches:
 
     async def _check_key(self, order: Order) -> None:
         # Otherwise each wrong key of a stranger would leave a list behind, and lines in the log.
-        if order.own_key is not None:
+        if order.own_key:
             await self._runner.recall(order.visitor)
             payer = self._runner.payer_of(
                 order.visitor, payer=order.payer, own_key=order.own_key, is_logged_in=order.is_logged_in
