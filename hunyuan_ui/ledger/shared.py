@@ -404,8 +404,9 @@ class SharedLedger(Ledger):
 
     def _owned(self, name: str, job_id: str, to: JobStatus, begun: tuple[JobStatus, ...], columns: Columns) -> Job:
         job = self._move(name, job_id, to, begun, columns, and_where=self._is_own)
-        if job is None and to in AT_SERVICE:
-            job = self._answered_late(name, job_id, to, columns)
+        if job is None and JobStatus.SUBMITTING in begun:
+            late = self._answered_late if to in AT_SERVICE else self._ended_late
+            job = late(name, job_id, to, columns)
         if job is None:
             raise TakenOverError
         return job
@@ -434,3 +435,13 @@ class SharedLedger(Ledger):
             if request_id is not None:
                 self._set(job_id, {"request_id": request_id}, and_where=f"{self._is_own} AND request_id IS NULL")
         return None
+
+    def _ended_late(self, name: str, job_id: str, to: JobStatus, columns: Columns) -> Job | None:
+        """Record what this process learned of its POST, although the job was already marked unknown.
+
+        A job that may be sent again fails instead: its visitor was told meanwhile that it would not be.
+        """
+        if to is JobStatus.QUEUED:
+            to, columns = JobStatus.FAILED, {"problem": problem_text(JobProblem.from_code("stood_still"))}
+        where = f"{self._is_own} AND request_id IS NULL"
+        return self._move(name, job_id, to, (JobStatus.UNKNOWN,), columns, and_where=where)

@@ -156,6 +156,37 @@ def test_a_late_answer_to_its_own_post_brings_the_job_back_to_its_sender(opened:
         other.own(sent.id)
 
 
+@pytest.mark.parametrize("learned", ["not sent", "refused"])
+def test_what_its_own_process_learns_late_of_a_post_that_costs_nothing_ends_the_doubt(
+    opened: Opened, learned: str
+) -> None:
+    late, other, sent = taken_over(opened)
+    refused = JobProblem.from_code("refused", status=422, detail="")
+    if learned == "not sent":
+        ended = late.requeue(sent.id, late.now() + 5, JobProblem.from_code("unreachable", reason="ConnectTimeout"))
+    else:
+        ended = late.mark_failed(sent.id, refused)
+    assert ended == other.get(sent.id)
+    assert ended.status is JobStatus.FAILED
+    assert ended.problem == (JobProblem.from_code("stood_still") if learned == "not sent" else refused)
+    assert other.totals("").total_microusd == 0
+    assert other.updates().has_unowned is False
+
+
+def test_a_cost_that_its_own_process_learns_late_is_counted(opened: Opened) -> None:
+    late, other, sent = taken_over(opened)
+    late.mark_unknown(sent.id, JobProblem.from_code("refused_but_charged", status=500, detail=""), cost_usd=1.25)
+    assert other.totals("").total_microusd == 1_250_000
+
+
+def test_nothing_learned_late_outweighs_the_owners_word(opened: Opened) -> None:
+    late, other, sent = taken_over(opened)
+    other.settle_unknown(sent.id, was_charged=True)
+    with pytest.raises(TakenOverError):
+        late.requeue(sent.id, None, None)
+    assert other.totals("").total_microusd == sent.reserved_microusd
+
+
 def test_a_late_answer_after_the_owners_word_is_kept_and_changes_nothing_else(opened: Opened) -> None:
     late, other, sent = taken_over(opened)
     other.settle_unknown(sent.id, was_charged=True)
