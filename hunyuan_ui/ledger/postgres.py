@@ -43,18 +43,19 @@ _LOCKED: Final = f"SELECT pg_advisory_xact_lock({_LOCK}, hashtext(current_schema
 # Each is sent as one message, so that a transaction costs no extra round trip. Session settings would not survive a
 # pooler. A transaction must see what was committed while it waited for the lock, and a server crash must not undo a
 # commit, whatever the database's defaults are.
+_LET_GO: Final = f" SET LOCAL idle_in_transaction_session_timeout = '{LET_GO_S:g}s';"
 _BEGIN: Final = (
-    "BEGIN ISOLATION LEVEL READ COMMITTED;{}"
-    f" SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s';"
-    f" SET LOCAL idle_in_transaction_session_timeout = '{LET_GO_S:g}s'; {_LOCKED}"
+    f"BEGIN ISOLATION LEVEL READ COMMITTED;{{}}{_LET_GO} SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s'; {_LOCKED}"
 )
 _ON_DISK: Final = " SET LOCAL synchronous_commit = 'local';"
 # Held in a separate transaction, which lasts as long as needed: a pooler keeps a transaction on one connection.
 _HOLD: Final = f"SELECT pg_try_advisory_xact_lock({_LOCK + 1}, hashtext(current_schema()))"
 _BEGIN_READING: Final = (
-    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '{READER_WITHIN_S:g}s'"
+    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;{_LET_GO} SET LOCAL lock_timeout = '{READER_WITHIN_S:g}s'"
 )
-_BEGIN_STATEMENT: Final = f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s'"
+_BEGIN_STATEMENT: Final = (
+    f"BEGIN ISOLATION LEVEL READ COMMITTED;{_LET_GO} SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S:g}s'"
+)
 # A machine that lost power closes no connection, and would hold its locks for the default two hours.
 _NOTICE_A_DEAD_CLIENT: Final = (
     "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3"

@@ -14,7 +14,7 @@ import pytest
 from hunyuan_ui.errors import SettingsError, StorageError
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.ledger import ReplicaInfo, open_shared
-from hunyuan_ui.ledger.postgres import LOCK_TIMEOUT_S, MOST_READERS, open_postgres
+from hunyuan_ui.ledger.postgres import LET_GO_S, LOCK_TIMEOUT_S, MOST_READERS, open_postgres
 from hunyuan_ui.ledger.shared import SharedLedger
 from hunyuan_ui.limits import Totals
 from tests.postgres_server import PostgresServer, installed, rows_of
@@ -205,6 +205,28 @@ def test_a_single_statement_waits_for_a_locked_table_no_longer_either(
         release.cancel()
     assert ledger.problem is None
     call(ledger)
+
+
+def _transaction(ledger: SharedLedger, statement: str) -> str:
+    with ledger.database.transaction("test") as connection:
+        return connection.execute(statement).fetchone()[0]
+
+
+def _reading(ledger: SharedLedger, statement: str) -> str:
+    with ledger.database.reading() as connection:
+        return connection.execute(statement).fetchone()[0]
+
+
+def _statement(ledger: SharedLedger, statement: str) -> str:
+    return ledger._server.run(statement)[0][0]
+
+
+@pytest.mark.parametrize("ask", [_transaction, _reading, _statement])
+def test_a_process_that_stands_still_in_any_transaction_is_let_go_of(
+    opened: Opened, tmp_path: Path, postgres_server: PostgresServer, ask: Callable[[SharedLedger, str], str]
+) -> None:
+    ledger = opened(postgres_server.url(tmp_path))
+    assert ask(ledger, "SHOW idle_in_transaction_session_timeout") == f"{LET_GO_S:g}s"
 
 
 def test_connections_that_all_broke_while_nobody_used_them_are_no_outage(
