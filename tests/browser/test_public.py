@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from hunyuan_ui.limits import SECONDS_BETWEEN_SUBMITS
 from hunyuan_ui.prompt_help.examples import EXAMPLES
@@ -134,6 +134,29 @@ def test_the_owners_key_opens_with_the_code_only_and_the_click_goes_on(page: Pag
     page.reload()
     expect(page.locator(".payment")).to_be_visible()
     expect(page.locator(".payment [data-part=code-form]")).to_be_hidden()
+
+
+def test_what_is_typed_on_while_a_click_is_refused_for_a_code_stays_where_it_is_typed(
+    page: Page, paid: PaidEndpoint
+) -> None:
+    prompt = page.locator("#field-prompt textarea")
+    code = page.locator(".notice").get_by_label("Access code from the owner")
+    write(page, "a fox on a hill")
+    held = list[Route]()
+    page.route("**/run/**", lambda route: held.append(route))
+    prompt.press("Control+Enter")
+    until(page, lambda: held)
+    page.keyboard.type(", and a second")
+    for route in held:
+        route.continue_()
+    page.unroute("**/run/**")
+    expect(code).to_be_visible()
+    page.keyboard.type(" thought")
+    expect(prompt).to_have_value("a fox on a hill, and a second thought")
+    expect(code).to_have_value("")
+    page.locator("#generate").click()
+    expect(code).to_be_focused()
+    assert not paid.posts["a fox on a hill"]
 
 
 def test_a_phone_shows_the_waiting_card_from_its_top_once_the_code_was_given(

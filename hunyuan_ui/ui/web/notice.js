@@ -14,7 +14,20 @@ const SECRETS = {
   key: { payer: "visitor", event: "bring", label: "pay.key", give: "pay.use_key_and_send" },
 };
 
-function mark(field) {
+/** Return a function that focuses a box, unless a person has typed into another one since they pressed a button. */
+function createFocus() {
+  /** @type {EventTarget | null} */
+  let typedInto = null;
+  const forget = () => (typedInto = null);
+  document.addEventListener("input", ({ target }) => (typedInto = target), true);
+  document.addEventListener("click", forget, true);
+  on("sending", forget);
+  return (box) => {
+    if (!typedInto || typedInto !== document.activeElement) box?.focus({ preventScroll: true });
+  };
+}
+
+function mark(field, focus) {
   for (const marked of document.querySelectorAll("[data-wrong]")) {
     marked.removeAttribute("data-wrong");
     for (const input of marked.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
@@ -23,7 +36,7 @@ function mark(field) {
   withControl(field, (control, input) => {
     control.dataset.wrong = "";
     input?.setAttribute("aria-invalid", "true");
-    input?.focus({ preventScroll: true });
+    focus(input);
   });
 }
 
@@ -31,6 +44,7 @@ export function notice({ element, props, watch }) {
   const part = piecesOf(element);
   const box = element.querySelector(".notice");
   const standsFor = steady(part("offers"));
+  const focus = createFocus();
   /** @type {any} */
   let cause = null; // the field that caused it
   /** @type {any} */
@@ -72,7 +86,7 @@ export function notice({ element, props, watch }) {
     });
     standsFor(isConfirmable ? text : "");
     cause = field;
-    mark(field);
+    mark(field, focus);
     isUnheard = [words.send_failed, words["gallery.unreachable"]].includes(text);
     sayUnreachable("notice", isUnheard);
     askFor(text ? needs : null);
@@ -89,7 +103,7 @@ export function notice({ element, props, watch }) {
     if (!secret) return;
     part("secret-label").textContent = words[secret.label];
     part("give").textContent = words[secret.give];
-    part("secret").querySelector("input").focus({ preventScroll: true });
+    focus(part("secret").querySelector("input"));
   }
 
   const isMissing = ({ has_key, needs_code }) => (lacks === "key" ? !has_key : needs_code);
@@ -106,7 +120,7 @@ export function notice({ element, props, watch }) {
       clearTimeout(ending);
       isToWait = Boolean(problem_ends_in_s);
       if (problem_ends_in_s) ending = setTimeout(showText, problem_ends_in_s * 1000, part("wrong"), "");
-      part("secret").querySelector("input").focus({ preventScroll: true });
+      focus(part("secret").querySelector("input"));
       return;
     }
     goOn();
