@@ -23,7 +23,7 @@ LOCK_NAME: Final = "ledger.lock"
 BALLAST_BYTES: Final = 1024 * 1024
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # This program's own files; opening a pipe in the place of one would block, and a link to nothing would read as no file.
-_OWN_FILES: Final = re.compile(r"ledger\.(lock|moved|review|sent|sqlite3(-\w+)?)|links\.secret|ballast")
+_OWN_FILES: Final = re.compile(r"ledger\.(confirmed|lock|moved|other|review|sent|sqlite3(-\w+)?)|links\.secret|ballast")
 
 
 class DataFolder:

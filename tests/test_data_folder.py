@@ -163,7 +163,7 @@ def socket_at(path: Path) -> None:
 
 OWN_FILES = (
     *("ballast", "ledger.lock", "links.secret", "ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sent"),
-    *("ledger.review", "ledger.moved"),
+    *("ledger.review", "ledger.moved", "ledger.other", "ledger.confirmed"),
 )
 
 

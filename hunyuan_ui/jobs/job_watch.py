@@ -168,7 +168,7 @@ def state_of(live: LiveJob, pause: QueuePause) -> VolatileState:
     retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
     if live.job.status is not JobStatus.QUEUED or live.job.payer != "owner" or pause.wait_s <= 0:
         return VolatileState(live.phase, retry_in_s, live.note, live.progress, live.wants_stop)
-    note = pause.history_problem or pause.problem or live.note
+    note = pause.unknown_spending or pause.problem or live.note
     return VolatileState(Phase.PAUSED, max(retry_in_s or 0.0, pause.wait_s), note, live.progress)
 
 

@@ -11,6 +11,7 @@ from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus
 from hunyuan_ui.jobs.services import Services
+from hunyuan_ui.ledger import is_spending_elsewhere
 
 OTHERS_ARE_DONE_S: Final = 3600.0  # age after which another process's temporary files beside a video are abandoned
 
@@ -22,6 +23,8 @@ def recover(services: Services) -> list[Job]:
     unknown and is never sent again; a complete file without its last commit is adopted; part files are removed.
     """
     _reconcile_library(services)
+    if is_spending_elsewhere(services.folder.path, services.ledger):
+        log.trouble("ledger.other")
     found = services.ledger.take_over()
     for job in found:
         if job.status is JobStatus.SUBMITTING and job.is_at_engine:

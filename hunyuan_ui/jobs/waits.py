@@ -41,24 +41,30 @@ def backoff_s(attempt: int, *, base: float = 2.0, cap: float = 15.0) -> float:
 
 
 class QueuePause:
-    """Until when jobs on the owner's key wait: for a rate limit, credits, a valid key, or the history."""
+    """Until when jobs on the owner's key wait: for a rate limit, credits, a valid key, the history, or the owner."""
 
     def __init__(self) -> None:
         self._until = 0.0
         self.changes = 0  # pauses begun or ended here for reasons of the account, which hold for every process
         self.problem: JobProblem | None = None
         self.history_problem: JobProblem | None = None  # spending before this start is unknown
+        self.review_problem: JobProblem | None = None  # the owner must confirm the budget
         self.is_stopping = False  # the program is stopping
 
     @property
     def wait_s(self) -> float:
         """Seconds until the next POST may be sent, or the balance may be queried again."""
         wait_s = self.own_wait_s
-        return wait_s if self.history_problem is None else max(wait_s, PAUSE_CHECK_S)
+        return wait_s if self.unknown_spending is None else max(wait_s, PAUSE_CHECK_S)
+
+    @property
+    def unknown_spending(self) -> JobProblem | None:
+        """Why past spending is unknown; None if it is not."""
+        return self.review_problem or self.history_problem
 
     @property
     def own_wait_s(self) -> float:
-        """The same in seconds, without the pause for the history."""
+        """The same as `wait_s`, without the pause for unknown spending."""
         return max(0.0, self._until - time.monotonic())
 
     def for_seconds(self, seconds: float) -> None:

@@ -12,6 +12,7 @@ from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.ledger.account_history import DECLARED_USD, FROM_HISTORY, UNTIMED, declared_id
 from hunyuan_ui.ledger.cost import CHARGED, NAMED, expected_usd
 from hunyuan_ui.ledger.ledger import Ledger
+from hunyuan_ui.ledger.other_ledger import is_spending_elsewhere
 from hunyuan_ui.ledger.schema import UNCONFIRMED
 from hunyuan_ui.ledger.sqlite import (
     FILE_NAME,
@@ -113,6 +114,7 @@ __all__ = [
     "count_jobs_at",
     "declared_id",
     "expected_usd",
+    "is_spending_elsewhere",
     "needs_review",
     "open_copy",
     "open_ledger",

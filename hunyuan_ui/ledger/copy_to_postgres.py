@@ -20,7 +20,7 @@ from hunyuan_ui.ledger import LINKS
 from hunyuan_ui.ledger.database import Connection, Database
 from hunyuan_ui.ledger.postgres import NOW, copied_into, open_postgres
 from hunyuan_ui.ledger.schema import COLUMNS, to_job
-from hunyuan_ui.ledger.sqlite import count_jobs, needs_review, open_ledger
+from hunyuan_ui.ledger.sqlite import count_jobs, open_ledger, was_damaged
 from hunyuan_ui.ledger.totals import COUNTED, totals
 
 _AT_ONCE: Final = 500  # rows per statement
@@ -89,7 +89,7 @@ class LedgerCopy:
     def __init__(self, folder: Path, url: str, *, lease_s: float) -> None:
         self._lease_s = lease_s
         count_jobs(folder)  # reads all of it, and sets nothing aside
-        if needs_review(folder):
+        if was_damaged(folder):
             raise StorageError("ledger_damaged")
         opened = open_ledger(folder)
         self._source: Database = opened.database

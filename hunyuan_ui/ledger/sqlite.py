@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -24,6 +24,12 @@ HELD_S: Final = 10.0  # after which another program's lock is no passing one
 _PATIENCE_MS: Final = 100  # for a reader, before the log is truncated at a later commit instead
 _OLDEST_SQLITE: Final = (3, 37)  # the first with STRICT tables
 _REVIEW: Final = "ledger.review"  # exists until the owner has confirmed the budget after damage
+_PAID: Final = (
+    "SELECT id FROM jobs WHERE payer = 'owner' AND sent_at IS NOT NULL AND status NOT IN ('failed', 'cancelled')"
+    " ORDER BY sent_at, rowid"
+)
+_OTHER: Final = "ledger.other"  # ids of jobs in another ledger; exists until the owner has confirmed the budget
+_CONFIRMED: Final = "ledger.confirmed"  # ids of jobs without which the owner has confirmed the budget
 
 
 class SqliteDatabase:
@@ -191,7 +197,12 @@ def open_ledger(folder: Path, *, can_write: bool = True) -> Opened:
 
 
 def needs_review(folder: Path) -> bool:
-    """Whether past spending is uncertain after damage, so that the owner must confirm the budget."""
+    """Whether past spending is uncertain (damage, another ledger), so that the owner must confirm the budget."""
+    return was_damaged(folder) or (folder / _OTHER).exists()
+
+
+def was_damaged(folder: Path) -> bool:
+    """Whether the ledger lost spending by damage, and its owner has not confirmed the budget since."""
     return (folder / _REVIEW).exists()
 
 
@@ -207,13 +218,40 @@ def want_review(folder: Path, why: str) -> None:
         raise StorageError("disk_read_only") from error
 
 
-def confirm_review(folder: Path) -> None:
-    """Record that the owner lets spending continue after damage.
+def want_review_without(folder: Path, job_ids: Collection[str]) -> bool:
+    """Block the owner's key while the ledger lacks jobs without which its owner has not confirmed the budget.
+
+    Returns:
+        Whether it lacks any.
 
     Raises:
         StorageError: The folder cannot be written.
     """
+    other, confirmed = folder / _OTHER, folder / _CONFIRMED
     try:
+        is_known = job_ids and confirmed.exists()
+        known = confirmed.read_text(encoding="utf-8", errors="replace").split() if is_known else ()
+        if lacking := sorted(set(job_ids).difference(known)):
+            other.write_text("".join(f"{job_id}\n" for job_id in lacking), encoding="utf-8")
+        else:
+            other.unlink(missing_ok=True)  # for example the ledger was copied meanwhile
+    except OSError as error:
+        raise StorageError("disk_read_only") from error
+    return bool(lacking)
+
+
+def confirm_review(folder: Path) -> None:
+    """Record that the owner lets spending continue after damage, or without what is in another ledger.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    other = folder / _OTHER
+    try:
+        if other.exists():
+            with (folder / _CONFIRMED).open("a", encoding="utf-8") as confirmed:
+                confirmed.write(other.read_text(encoding="utf-8", errors="replace"))
+            other.unlink()
         (folder / _REVIEW).unlink(missing_ok=True)
     except OSError as error:
         raise StorageError("disk_read_only") from error
@@ -245,6 +283,15 @@ def count_jobs(folder: Path) -> int | None:
             return int(connection.execute("SELECT count(*) FROM jobs").fetchone()[0])
     except sqlite3.Error as error:
         raise as_storage_error(error) from error
+
+
+def paid_by_file(folder: Path) -> list[str]:
+    """Return the ids of the jobs that the owner's key paid for by a readable file, the newest last."""
+    path = folder / FILE_NAME
+    if path.is_file():
+        with suppress(sqlite3.Error), closing(read_only(path)) as connection:
+            return [row[0] for row in connection.execute(_PAID)]
+    return []
 
 
 def truncate_log(connection: sqlite3.Connection) -> bool:
