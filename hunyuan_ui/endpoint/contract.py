@@ -56,13 +56,16 @@ ENVELOPES: Final = ("data", "result", "request", "response", "job", "task", "bod
 # Names without case and signs.
 _ID_NAMES: Final = ("requestid",)
 _ROW_IDS: Final = ("id",)
+_LIKELY_ID: Final = re.compile(
+    "(req|request|task|job|video|generation|prediction|inference|run|process|queue)?(id|uuid|guid)"
+)
 _STATUS_NAMES: Final = ("status", "state", "requeststatus", "modelstatus", "jobstatus", "taskstatus", "videostatus")
 
 # The id is opaque: dashed in the documentation, 32 hex in a capture (docs/facts/segmind-api.md 2.1).
 # Each of its characters stands for itself in a path; one shorter than six is only taken as a number.
 ID_CHARACTERS: Final = "A-Za-z0-9_.:~=+-"
 _IN_ADDRESS: Final = re.compile(rf"/requests/([{ID_CHARACTERS}]+)")
-_REQUEST_ID: Final = re.compile(rf"[A-Za-z0-9][{ID_CHARACTERS}]{{5,127}}|[1-9][0-9]{{2,4}}")
+_REQUEST_ID: Final = re.compile(rf"[A-Za-z0-9][{ID_CHARACTERS}]{{5,511}}|[1-9][0-9]{{2,4}}")
 
 
 class RemoteState(str, Enum):
@@ -326,8 +329,9 @@ def addressed_ids_in(fields: Mapping[str, object]) -> list[str]:
 
 
 def likely_ids_in(fields: Mapping[str, object]) -> list[str]:
-    """Return other possible request ids in a response: a plain `id`."""
-    return [one for place in _levels(fields) for one in _names_in(place, _ROW_IDS) if is_request_id(one)]
+    """Return other possible request ids in a response: a plain `id`, or the id of a task, a job and the like."""
+    likely = tuple({_bare(name) for place in _levels(fields) for name in place if _LIKELY_ID.fullmatch(_bare(name))})
+    return [one for place in _levels(fields) for one in _names_in(place, likely) if is_request_id(one)]
 
 
 def id_in_address(address: str) -> str | None:

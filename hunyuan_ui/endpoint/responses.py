@@ -256,8 +256,8 @@ _REFUSALS: Final = {
 def _traces(answer: Answer) -> dict[str, object]:
     """Return what identifies the call in the owner's account: its id and cost, if given."""
     # A gateway may put its own id into the header, and into the body of an error.
-    last = [answer.headers.get(contract.REQUEST_ID_HEADER), *answer.found(contract.likely_ids_in)]
-    last = last[::-1] if answer.is_success else last
+    header, likely = answer.headers.get(contract.REQUEST_ID_HEADER), answer.found(contract.likely_ids_in)
+    last = (*likely, header) if answer.is_success else (header, *likely)
     named = (*answer.found(contract.ids_in), _id_in_location(answer), *answer.found(contract.addressed_ids_in), *last)
     request_id = next(filter(contract.is_request_id, named), None)
     found: dict[str, object] = {} if request_id is None else {"request_id": request_id}

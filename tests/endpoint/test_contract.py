@@ -168,7 +168,9 @@ def test_the_hand_made_answers_fit_the_contract() -> None:
     assert Metrics.of({}, response("v2_result")) == Metrics(1.46, 205.1, 3.2)
 
 
-@pytest.mark.parametrize("text", ["2c7f59ea-13f1-402c-9353-915a2b5a2124", "2c7f59ea13f1402c9353915a2b5a2124", "abc_12"])
+@pytest.mark.parametrize(
+    "text", ["2c7f59ea-13f1-402c-9353-915a2b5a2124", "2c7f59ea13f1402c9353915a2b5a2124", "abc_12", "a" * 300]
+)
 def test_an_id_of_plain_characters_is_taken(text: str) -> None:
     assert contract.is_request_id(text)
 
@@ -186,7 +188,7 @@ def test_an_id_of_plain_characters_is_taken(text: str) -> None:
         "-abcdef",
         "ａｂｃｄｅｆ",
         "abcdef\n",
-        "a" * 129,
+        "a" * 513,
         None,
         7,
         ["abcdef"],

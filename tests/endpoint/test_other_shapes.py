@@ -134,6 +134,22 @@ def test_an_id_is_read_in_a_taking_answer_that_is_no_json(body: str) -> None:
     assert caught(responses.accepted, cut_short).code == "unreadable_answer", "half an id is none"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"task_id": ID, "status": "QUEUED"},
+        {"jobId": ID},
+        {"uuid": ID, "model_id": "hunyuan-video", "user_id": "u-100200"},
+        {"data": {"id": ID, "trace_id": "call-000001"}},
+        {"predictionID": ID, "id": "call-000001"},
+    ],
+)
+def test_an_id_under_another_name_is_asked_about(body: object) -> None:
+    error = caught(responses.accepted, answer(200, body, x_request_id="gateway-0001"))
+    assert isinstance(error, OutcomeUnknownError)
+    assert error.facts["request_id"] == ID
+
+
 @pytest.mark.parametrize("word", ["EXPIRED", "deleted", "Not found"])
 def test_a_word_that_says_that_a_request_was_dropped_is_no_word_of_its_running(word: str) -> None:
     assert type(caught(responses.remote_status, answer(200, {"status": word}), ID)) is RequestExpiredError

@@ -194,6 +194,18 @@ async def test_an_id_of_a_gateways_own_leaves_the_outcome_unknown(rig: Rig, serv
         assert job.counted_microusd == job.reserved_microusd
 
 
+@pytest.mark.parametrize("name", ["task_id", "jobId", "uuid"])
+async def test_a_taken_request_whose_id_has_another_name_is_followed(rig: Rig, service: PaidService, name: str) -> None:
+    taken = "a-name-that-is-long-" * 10  # as long as a signed id
+    service.on("POST", SUBMIT_V2, answer(200, {name: taken, "status": "QUEUED"}, bills=True))
+    service.on("GET", RESULT, answer(200, {"status": "COMPLETED", "output": f"{service.origin}/files/x.mp4"}))
+    service.on("GET", STATUS, [answer(200, {"status": "PROCESSING"}), COMPLETED])
+    service.on("GET", FILE, answer(200, video_of("any")))
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+    assert (job.status, job.request_id) == (JobStatus.DONE, taken)
+
+
 @pytest.mark.parametrize("same", ["one-and-the-same-id", "ONE-AND-THE-SAME-ID", "oneandthesameid"])
 @ON_BOTH
 async def test_a_request_id_of_another_job_shows_nobody_the_others_video(
