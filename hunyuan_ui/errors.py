@@ -49,7 +49,7 @@ _QUEUED: Final = "_queued"
 ALSO_WHEN_QUEUED: Final = frozenset(
     {
         *("over_daily_limit", "over_total_limit", "over_list_budget", "over_video_limit"),
-        *("owner_key_not_shared", "breaker_open"),
+        *("owner_key_not_shared", "breaker_open", "visitor_daily_videos"),
     }
 )
 

@@ -40,6 +40,7 @@ class Totals:
     reserved_microusd: int = 0
     queued_microusd: int = 0
     list_microusd: int = 0  # of the job's prompt list
+    visitor_queued: int = 0  # the part of `visitor_today` for queued jobs
     waiting_on_key: int = 0  # queued jobs of all processes on the job's key, if that is a visitor's own
 
 
@@ -193,6 +194,7 @@ class SpendLimits:
             self._check_breaker(totals)
             if self._settings.is_public:  # in private a person has confirmed it
                 self._check_video_limit(price_microusd)
+                self._check_videos_today(totals.visitor_today - totals.visitor_queued)
             today, total = (sum_ - totals.queued_microusd for sum_ in (totals.today_microusd, totals.total_microusd))
             self._check_budget(price_microusd, replace(totals, today_microusd=today, total_microusd=total))
         return price_microusd
@@ -244,15 +246,18 @@ class SpendLimits:
                 _check_within(code, limit_usd, counted_microusd, price_microusd)
 
     def _check_fairness(self, job: Job, totals: Totals) -> None:
-        settings = self._settings
         if totals.visitor_active >= MOST_ACTIVE_OF_ONE:
             raise SpendLimitError("visitor_busy")
-        if job.payer == "owner" and totals.visitor_today >= settings.visitor_daily_videos:
-            limit = settings.visitor_daily_videos
-            raise SpendLimitError("visitor_daily_videos", count=totals.visitor_today, limit=limit)
+        if job.payer == "owner":
+            self._check_videos_today(totals.visitor_today)
         since = totals.seconds_since_visitor
         if since is not None and since < SECONDS_BETWEEN_SUBMITS:
             raise SpendLimitError("too_soon", seconds=round(SECONDS_BETWEEN_SUBMITS - since) or 1)
+
+    def _check_videos_today(self, count: int) -> None:
+        limit = self._settings.visitor_daily_videos
+        if count >= limit:
+            raise SpendLimitError("visitor_daily_videos", count=count, limit=limit)
 
 
 def _check_within(code: str, limit_usd: float, counted_microusd: int, price_microusd: int) -> None:

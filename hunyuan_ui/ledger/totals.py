@@ -44,6 +44,8 @@ _OPEN: Final = f"""SELECT
     count(*) FILTER (WHERE visitor = :visitor AND payer <> 'visitor' AND status <> 'unknown') AS active,
     count(*) FILTER (WHERE status = 'queued') AS waiting,
     count(*) FILTER (WHERE status = 'queued' AND visitor = :visitor) AS own_waiting,
+    count(*) FILTER (WHERE status = 'queued' AND visitor = :visitor AND payer = 'owner' AND created_at >= :today)
+        AS own_queued,
     coalesce(sum({COUNTED}) FILTER (WHERE payer = 'owner' AND status IN ('queued', 'submitting', 'running')
         AND coalesce(sent_at, :today) >= :today), 0) AS reserved,
     coalesce(sum({COUNTED}) FILTER (WHERE payer = 'owner' AND status = 'queued'), 0) AS queued
@@ -59,10 +61,11 @@ _TOTALS: Final = f"""SELECT
     (SELECT created_at FROM jobs WHERE visitor = :visitor AND payer <> 'visitor' ORDER BY created_at DESC LIMIT 1),
     waiting,
     own_waiting,
+    own_queued,
     reserved,
     queued,
     ({_STREAK})"""
-_COUNTS: Final = 11
+_COUNTS: Final = 12
 _FROM: Final = f"FROM ({_OPEN}) AS open"
 _BEFORE_ADDING: Final = f"{_TOTALS}, ({NEWEST}), {SELECTED} {_FROM} LEFT JOIN jobs ON id = :id"
 _TOTALS_ALONE: Final = f"{_TOTALS} {_FROM}"
@@ -100,11 +103,14 @@ def _values(visitor: str, now: float) -> dict[str, Any]:
 
 
 def _counted(row: Sequence[Any], now: float) -> Totals:
-    earlier, sent_today, not_sent, videos, active, latest, waiting, own_waiting, reserved, queued, streak = row
+    earlier, sent_today, not_sent, videos, active, latest, waiting, own_waiting, *more = row
+    own_queued, reserved, queued, streak = more
     spent_today = sent_today + not_sent  # unsent jobs count for today
     since = None if latest is None else now - latest
     total = earlier + spent_today
-    return Totals(spent_today, total, videos, active, since, waiting, streak, own_waiting, reserved, queued)
+    spent = Totals(spent_today, total, reserved_microusd=reserved, queued_microusd=queued, bad_streak=streak)
+    of_visitor = {"visitor_today": videos, "visitor_active": active, "visitor_queued": own_queued}
+    return replace(spent, **of_visitor, seconds_since_visitor=since, waiting=waiting, visitor_waiting=own_waiting)
 
 
 def list_spent(connection: Connection, list_id: str, *, only_sent: bool = False) -> int:

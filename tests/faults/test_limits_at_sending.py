@@ -97,6 +97,32 @@ async def test_a_start_under_narrower_limits_sends_nothing_beyond_them(
     assert len(service.bill) == CLICKS - 1
 
 
+async def test_a_start_under_fewer_videos_a_day_sends_no_more_of_a_visitor(rig: Rig, service: PaidService) -> None:
+    now = [1_795_651_200.0]
+    rig.now = lambda: now[0]
+    rig.settings = PUBLIC
+    service.is_held = True
+    runner = rig.open()
+    await runner.start()
+    stranger, other = Visitor.from_token(new_id()), Visitor.from_token(new_id())
+    sent = await click(runner, None, stranger)
+    await until(lambda: bool(seen(runner, sent, OWNER).job.request_id))
+    now[0] += 60
+    waiting, of_other = await click(runner, None, stranger), await click(runner, None, other)
+    await kill(runner)
+    service.is_held = False
+    rig.settings = {**PUBLIC, "visitor_daily_videos": 1}
+    async with rig.running() as runner:
+        for job_id in (sent, of_other):
+            assert (await ended(runner, job_id)).status is JobStatus.DONE
+        await until(lambda: held(runner, waiting) == "visitor_daily_videos")
+        await asyncio.sleep(0.3)
+        assert len(service.bill) == 2
+        now[0] += DAY_S
+        assert (await ended(runner, waiting)).status is JobStatus.DONE
+    oracle.check(rig.folder, service)
+
+
 @pytest.mark.parametrize("times", [5, 3, 9.5])
 async def test_a_price_that_bills_have_taught_holds_what_was_stored_at_a_lower_one(
     rig: Rig, service: PaidService, times: float
