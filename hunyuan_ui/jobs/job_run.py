@@ -226,7 +226,7 @@ class JobRun:
         if note := self._services.key_note(self._job):
             await self._commits.facts(self._ledger.note, **note)
         if status.state is not RemoteState.COMPLETED:
-            await self._name_cost(status.metrics.cost)
+            await self._name_cost(status.metrics.cost, is_so_far=True)
             self._endings.clear()
             self._seen_s = self._age_s()
             phase = Phase.IN_SERVICE_QUEUE if status.state is RemoteState.QUEUED else Phase.RENDERING
@@ -335,10 +335,10 @@ class JobRun:
         else:
             await self._lose(error)
 
-    async def _name_cost(self, cost_usd: float | None) -> None:
+    async def _name_cost(self, cost_usd: float | None, *, is_so_far: bool = False) -> None:
         """Store a cost named by any response unless a higher one is stored: it may grow; zero means not named."""
         if cost_usd and cost_usd > self._job.notes.get(NAMED, (self._job.cost_microusd or 0) / MICRO):
-            await self._commits.facts(self._ledger.name_cost, cost_usd)
+            await self._commits.facts(self._ledger.name_cost, cost_usd, is_so_far=is_so_far)
 
     async def _confirm_cost(self) -> None:
         """Query the history about an implausible cost; the cost it names replaces it."""

@@ -9,6 +9,7 @@ from hunyuan_ui.estimate import is_plausible, listed_usd
 from hunyuan_ui.job import MICRO, Job
 
 CHARGED: Final = "is_charged"  # key in a job's notes: it was completed or lost, so that no failure gives money back
+PARTIAL: Final = "is_partial"  # key in a job's notes: its cost is the one named while it was being made
 NAMED: Final = "named_usd"  # key in a job's notes: the implausible cost that the service named
 
 
@@ -37,12 +38,28 @@ def priced(job: Job, cost_usd: float | None, *, is_confirmed: bool = False) -> t
         return (job.cost_microusd if cost_usd is None else round(cost_usd * MICRO)), job.notes
     known = job.cost_microusd if NAMED not in job.notes else None
     if is_confirmed or is_plausible(cost_usd, expected_usd(job)):
-        notes = {name: value for name, value in job.notes.items() if name != NAMED}
+        notes = {name: value for name, value in job.notes.items() if name not in (NAMED, PARTIAL)}
         cost = round(cost_usd * MICRO)
         return cost if known is None or is_confirmed else max(cost, known), notes
-    if known is not None:
+    if known is not None and PARTIAL not in job.notes:
         return known, job.notes
     return round(expected_usd(job) * MICRO), {**job.notes, NAMED: cost_usd}
+
+
+def priced_so_far(job: Job, cost_usd: float) -> tuple[int | None, dict[str, Any]]:
+    """Return the same after a cost was named while the job was being made, which may be a part of its price."""
+    cost, notes = priced(job, cost_usd)
+    return cost, notes if NAMED in notes or job.is_preview or job.is_at_engine else {**notes, PARTIAL: True}
+
+
+def priced_as_made(job: Job, cost_usd: float | None) -> tuple[int | None, dict[str, Any]]:
+    """Return the same for a finished job: a cost below the expected one that was named before is not its price."""
+    if cost_usd or PARTIAL not in job.notes:
+        cost, notes = priced(job, cost_usd)
+        return cost, {name: value for name, value in notes.items() if name != PARTIAL}
+    so_far, expected = job.cost_microusd or 0, round(expected_usd(job) * MICRO)
+    notes = {name: value for name, value in job.notes.items() if name != PARTIAL}
+    return (so_far, notes) if so_far >= expected else (expected, {**notes, NAMED: so_far / MICRO})
 
 
 def money(cost_microusd: int | None, notes: dict[str, Any]) -> dict[str, Any]:

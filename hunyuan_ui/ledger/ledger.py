@@ -13,7 +13,7 @@ from hunyuan_ui.endpoint.contract import bare_id
 from hunyuan_ui.errors import AccessError, SpendLimitError, code_when_queued
 from hunyuan_ui.job import AT_SERVICE, MICRO, Job, JobProblem, JobStatus, with_budget
 from hunyuan_ui.ledger import account_history
-from hunyuan_ui.ledger.cost import CHARGED, NAMED, money, priced
+from hunyuan_ui.ledger.cost import CHARGED, NAMED, money, priced, priced_as_made, priced_so_far
 from hunyuan_ui.ledger.reading import OF_ANOTHER, LedgerReading, is_of_another
 from hunyuan_ui.ledger.schema import (
     COLUMNS,
@@ -226,12 +226,12 @@ class Ledger(LedgerReading):
             if named is not None and is_of_another(self._connection, job_id, named):
                 # A gateway may repeat its ids, so that the id alone does not prove it here.
                 if result_url is not None and is_of_another(self._connection, job_id, named, result_url):
-                    return {**self._of_reused(named), **money(*priced(known, cost_usd))}
+                    return {**self._of_reused(named), **money(*priced_as_made(known, cost_usd))}
                 named = None
             facts = {"request_id": named, "result_url": result_url, "inference_s": inference_s, "queue_s": queue_s}
             # A later response with fewer fields erases nothing.
             reported = {column: value for column, value in facts.items() if value is not None}
-            return {**reported, **money(*priced(known, cost_usd)), "problem": None}
+            return {**reported, **money(*priced_as_made(known, cost_usd)), "problem": None}
 
         return self._owned("downloading", job_id, JobStatus.DOWNLOADING, begun, ComputedColumns(columns))
 
@@ -280,11 +280,17 @@ class Ledger(LedgerReading):
                 return job
         return None
 
-    def name_cost(self, job_id: str, cost_usd: float, *, is_confirmed: bool = False) -> Job:
-        """Record a cost (US dollars) named outside a transition, or confirmed by the account's history."""
+    def name_cost(self, job_id: str, cost_usd: float, *, is_confirmed: bool = False, is_so_far: bool = False) -> Job:
+        """Record a cost (US dollars) named outside a transition.
+
+        Args:
+            is_confirmed: By the account's history.
+            is_so_far: Named while the video was being made.
+        """
         with self._transaction("name_cost"):
             known = self._known(job_id)
-            cost, notes = priced(known, cost_usd, is_confirmed=is_confirmed)
+            so_far = priced_so_far(known, cost_usd) if is_so_far else None
+            cost, notes = so_far or priced(known, cost_usd, is_confirmed=is_confirmed)
             self._set(job_id, money(cost, notes))
         return replace(known, cost_microusd=cost, notes=notes)
 
@@ -397,7 +403,9 @@ class Ledger(LedgerReading):
         inference_s: float | None = None,
     ) -> Job:
         def columns(known: Job) -> dict[str, Any]:
-            cost = money(*priced(known, cost_usd)) if cost_usd is not None else {}
+            is_made = to is JobStatus.LOST and CHARGED in known.notes
+            named = priced_as_made if is_made else priced
+            cost = money(*named(known, cost_usd)) if is_made or cost_usd is not None else {}
             took = {} if inference_s is None else {"inference_s": inference_s}
             return {"ended_at": self.now(), "problem": problem_text(problem), **cost, **took}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -138,6 +139,38 @@ async def test_a_cost_that_grows_while_a_job_runs_counts_as_it_was_last(
     async with rig.running() as runner:
         job = await ended(runner, await click(runner))
     assert (job.status, job.counted_microusd) == (JobStatus.LOST, round((2.0 if "meant" in name else COST_USD) * MICRO))
+
+
+@pytest.mark.parametrize("at_the_end", [{}, {"cost": 0}, {"cost": 1e-9}])
+@ON_BOTH
+async def test_a_part_that_was_named_while_a_job_ran_is_not_its_price(
+    limited: JobRunner, service: PaidService, at_the_end: dict[str, float]
+) -> None:
+    link = f"{service.origin}/files/same.mp4"
+    service.on("GET", RESULT, answer(200, {"status": "COMPLETED", "output": link, "metrics": at_the_end}))
+    service.on("GET", FILE, answer(200, video_of("any")))
+    service.on("GET", HISTORY, NOT_FOUND)
+    made: list[str] = []
+    for number in range(4):
+        part = answer(200, {"status": "PROCESSING", "metrics": {"cost": 0.3}})
+        service.on("GET", STATUS, COMPLETED)
+        service.on("GET", STATUS, [part, COMPLETED])
+        with suppress(SpendLimitError):
+            made.append(await click(limited, None, Visitor.from_token(f"{number:032x}")))
+            assert (await ended(limited, made[-1])).status is JobStatus.DONE
+    assert len(made) == 2
+    check_bill(service, limited)
+    assert [job.id for job in await limited.owner.doubtful(OWNER)] == made
+
+
+async def test_a_part_is_not_the_price_of_a_completed_video_that_is_lost(rig: Rig, service: PaidService) -> None:
+    service.on("GET", RESULT, NOT_FOUND)
+    service.on("GET", HISTORY, NOT_FOUND)
+    service.on("GET", STATUS, COMPLETED)
+    service.on("GET", STATUS, [answer(200, {"status": "PROCESSING", "metrics": {"cost": 0.3}})])
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+    assert (job.status, job.cost_microusd) == (JobStatus.LOST, job.estimate_microusd)
 
 
 @pytest.mark.parametrize("later", [0.3, "0.2 USD"])
