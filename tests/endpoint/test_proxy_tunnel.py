@@ -16,6 +16,8 @@ from hunyuan_ui.cli import Exit, main
 from hunyuan_ui.endpoint import http, safe_transport
 from hunyuan_ui.endpoint.contract import CREDITS, SUBMIT_V2
 from hunyuan_ui.endpoint.download import FetchLimits, fetch
+from hunyuan_ui.endpoint.engines import VIDEOS
+from hunyuan_ui.endpoint.openai_videos import EngineClient
 from hunyuan_ui.endpoint.safe_transport import is_private_name
 from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
 from hunyuan_ui.errors import DownloadError, EndpointUnreachableError, OutcomeUnknownError, reason
@@ -199,6 +201,23 @@ async def test_a_certificate_of_another_name_is_refused_through_a_proxy_too(serv
         await calls.aclose()
     assert caught.value.code == "tls_failed"
     assert service.requests == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("exempt", ["", API])
+async def test_only_an_engine_over_https_is_reached_through_the_proxy(service: NamedService, exempt: str) -> None:
+    service.on("POST", VIDEOS, answer(200, {"id": "vid-12345", "status": "queued"}))
+    with ConnectProxy({API: service.port}) as proxy:
+        through = proxies(proxy, exempt=exempt)
+        for origin in (BASE, f"http://{API}:{service.port}"):
+            engine = EngineClient(origin, timeouts=Timeouts(connect_s=1.0), proxies=through)
+            if origin == BASE and not exempt:
+                assert (await engine.submit(REQUEST, KEY)).request_id == "vid-12345"
+            else:  # the name is known to the proxy only
+                with pytest.raises(EndpointUnreachableError):
+                    await engine.submit(REQUEST, KEY)
+            await engine.aclose()
+    assert proxy.asked == ([] if exempt else [f"{API}:443"])
 
 
 # files
