@@ -17,6 +17,7 @@ from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import Accepted, Metrics, RemoteResult, RemoteState, RemoteStatus
 from hunyuan_ui.endpoint.embedded import embedded_video
 from hunyuan_ui.endpoint.http import REDIRECTS
+from hunyuan_ui.endpoint.named_cost import is_cost
 from hunyuan_ui.endpoint.retry_after import retry_after_s
 from hunyuan_ui.errors import (
     AuthenticationError,
@@ -42,6 +43,12 @@ _SPEND_LIMIT: Final = re.compile(r"spend(ing)?[\s-]+limit", re.I)
 _CUT_ID: Final = re.compile(
     rf"""request[_-]?id["']?\s*[:=>]\s*["']?\s*([{contract.ID_CHARACTERS}]+)\s*["'<&,;}}\s]""".encode(), re.I
 )
+# The fields of JSON that is cut off or in lines; a prompt in it has its quotes escaped, so that it is none of them.
+_FIELD: Final = re.compile(
+    rb"""(?<!\\)"([A-Za-z][\w .-]{0,59})"\s{0,99}:\s{0,99}(?:"([^"\\]{1,600})"|(-?\d[\d.,eE+-]*)(?=[,}\]\s]|\Z))"""
+)
+_JSON_BEGUN: Final = re.compile(rb"""\[?\s{0,99}\{\s{0,99}\"""")
+_EVENT: Final = re.compile(rb"^data: ?(\[?\{.*)$", re.M)  # of a stream of server-sent events
 _ID_ALONE: Final = re.compile(rb'"?([0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12})"?', re.I)
 # This request, unlike those of a limit ("5 requests are running", "a request is already in progress").
 _HAS_IT: Final = re.compile(
@@ -104,11 +111,23 @@ class Answer:
 
     @property
     def objects(self) -> list[Mapping[str, Any]]:
-        """The body's JSON object, or those of a list of several."""
-        value = self.value
+        """The body's JSON object, those of a list of several, or each field of what is no whole JSON."""
+        value = self.value if self.value is not None or self.fields is not None else self._pieces
         items = cast("list[object]", value) if isinstance(value, list) else []
         several = [cast("Mapping[str, Any]", item) for item in items if isinstance(item, dict)]
         return several if self.fields is None else [self.fields]
+
+    @cached_property
+    def _pieces(self) -> list[Mapping[str, Any]]:
+        """The fields of JSON that is cut off, or that consists of lines or events."""
+        body = self.body if _JSON_BEGUN.match(self.body.lstrip()) else b"\n".join(_EVENT.findall(self.body))
+        found: list[Mapping[str, Any]] = []
+        for field_ in _FIELD.finditer(body):
+            name, text, number = ((part or b"").decode("utf-8", "replace") for part in field_.groups())
+            # A number at the very end may be cut off: too little for an id, while a cost is compared with the expected.
+            if text or field_.end() < len(body) or is_cost(name):
+                found.append({name: text or number})
+        return found
 
     def found(self, names: Callable[[Mapping[str, Any]], list[str]]) -> list[str]:
         """Return what a function finds in each of its objects."""
@@ -125,7 +144,8 @@ class Answer:
     @property
     def metrics(self) -> Metrics:
         """Cost and times named in the response, in any field."""
-        return Metrics.of(self.headers, self.value if self.fields is None else self.fields)
+        body = self._pieces if self.value is None else self.value
+        return Metrics.of(self.headers, body if self.fields is None else self.fields)
 
     @property
     def cost_usd(self) -> float | None:

@@ -150,6 +150,46 @@ def test_an_id_under_another_name_is_asked_about(body: object) -> None:
     assert error.facts["request_id"] == ID
 
 
+SAID = json.dumps({"error": "no", "request_id": ID, "metrics": {"cost": 1.46}, "prompt": "a fox"})
+LINES = json.dumps({"error": "no"}) + "\n" + json.dumps({"request_id": ID, "cost_usd": "$1.46"}) + "\n"
+
+
+@pytest.mark.parametrize("status", [400, 402, 409, 422, 429])
+@pytest.mark.parametrize(
+    "body",
+    [
+        SAID[:-5],
+        SAID[: SAID.index("1.46") + 4],
+        "\n  " + SAID.replace('{"', '{\n  "')[:-3],
+        LINES,
+        f"[{SAID}, {SAID[:30]}",
+        f"event: error\ndata: {SAID}\n\n",
+        ": ping\n\n" + "".join(f"data: {line}\n\n" for line in LINES.splitlines()),
+    ],
+)
+def test_cost_and_id_are_read_in_json_that_is_cut_off_or_in_lines(body: str, status: int) -> None:
+    for problem in (None, reason("connection_broke")):
+        error = responses.post_error(replace(answer(status, body.encode()), problem=problem))
+        assert (error.code, error.cost_usd) == ("refused_but_charged", 1.46)
+        assert error.facts["request_id"] == ID
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"error": "no", "prompt": 'a "cost": 9, "request_id": "abcdef-100" fox'})[:-4],
+        str({"error": "no", "prompt": 'a "cost": 9, "status": "QUEUED" fox'}),
+        'bad prompt: a {"cost": 9, "status": "QUEUED"} fox',
+        'data: bad prompt: a {"cost": 9} fox\n\n',
+        '<html><script>{"cost": 9}</script></html>',
+    ],
+)
+def test_what_a_prompt_says_in_an_answer_is_no_cost(text: str, status: int) -> None:
+    error = responses.post_error(answer(status, text.encode()))
+    assert (type(error), error.cost_usd) == (EndpointStatusError, None)
+
+
 @pytest.mark.parametrize("word", ["EXPIRED", "deleted", "Not found"])
 def test_a_word_that_says_that_a_request_was_dropped_is_no_word_of_its_running(word: str) -> None:
     assert type(caught(responses.remote_status, answer(200, {"status": word}), ID)) is RequestExpiredError
