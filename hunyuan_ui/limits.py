@@ -161,7 +161,8 @@ class SpendLimits:
         if job.payer == "owner":
             self._check_breaker(totals)
             if self._settings.is_public or not is_confirmed:
-                self._check_video_limit(job.reserved_microusd)
+                code = "over_video_limit" if self._settings.is_public else "confirm_price"
+                self._check_video_limit(job.reserved_microusd, code)
             self._check_budget(job.reserved_microusd, totals)
         if self._settings.is_public and job.payer != "visitor":
             self._check_fairness(job, totals)
@@ -192,8 +193,10 @@ class SpendLimits:
             if not self._settings.may_spend_owner_key:
                 raise SpendLimitError("owner_key_not_shared")
             self._check_breaker(totals)
-            if self._settings.is_public:  # in private a person has confirmed it
-                self._check_video_limit(price_microusd)
+            # In private a person has accepted the price of the click, but no higher one.
+            if self._settings.is_public or price_microusd > job.reserved_microusd:
+                self._check_video_limit(price_microusd, "over_video_limit")
+            if self._settings.is_public:
                 self._check_videos_today(totals.visitor_today - totals.visitor_queued)
             today, total = (sum_ - totals.queued_microusd for sum_ in (totals.today_microusd, totals.total_microusd))
             self._check_budget(price_microusd, replace(totals, today_microusd=today, total_microusd=total))
@@ -230,10 +233,9 @@ class SpendLimits:
         if totals.bad_streak >= BREAKER_AFTER and self._settings.is_public:
             raise SpendLimitError("breaker_open", count=totals.bad_streak)
 
-    def _check_video_limit(self, price_microusd: int) -> None:
+    def _check_video_limit(self, price_microusd: int, code: str) -> None:
         limit_usd = self._settings.video_limit_usd
         if price_microusd > round(limit_usd * MICRO):
-            code = "over_video_limit" if self._settings.is_public else "confirm_price"
             raise SpendLimitError(code, price=price_microusd / MICRO, limit=limit_usd)
 
     def _check_budget(self, price_microusd: int, totals: Totals) -> None:

@@ -380,13 +380,14 @@ def test_what_is_sent_reserves_the_higher_of_both_prices() -> None:
     assert sending(PUBLIC, job(1.5), most_usd=1.2) == cents(1.5)
     assert sending(PUBLIC, job(1.5), most_usd=4.2) == cents(4.2)
     assert sending(PUBLIC, job(1.5), most_usd=5.2) == "over_video_limit"
-    assert sending(LIMITED, job(1.5), most_usd=5.2) == cents(5.2)  # a person has confirmed it
+    assert sending(LIMITED, job(1.5), most_usd=5.2) == "over_video_limit"
+    assert sending(LIMITED, job(6.5), most_usd=5.2) == cents(6.5)  # a person has confirmed it
 
 
 def test_what_still_waits_is_not_counted_beside_what_is_sent() -> None:
     waiting = Totals(cents(12), cents(12), queued_microusd=cents(9))
-    assert sending(LIMITED, job(), waiting, 7.0) == cents(7)
-    assert sending(LIMITED, job(), waiting, 7.000001) == "over_daily_limit"
+    assert sending(LIMITED, job(7.0), waiting, 7.0) == cents(7)
+    assert sending(LIMITED, job(7.000001), waiting, 7.0) == "over_daily_limit"
     assert sending(LIMITED, job(), replace(waiting, total_microusd=cents(57)), 2.5) == "over_total_limit"
 
 

@@ -39,6 +39,7 @@ _LOOK_AGAIN_S: Final = 1.0
 # Refusals that pass by themselves, and those that may pass when a job settles at less than its reservation.
 _PASSING: Final = frozenset({"queue_full", "visitor_busy", "visitor_places", "too_soon", "ledger_busy", "ledger_held"})
 OF_MONEY: Final = frozenset({"over_list_budget", "over_daily_limit", "over_total_limit"})
+_HOLDING: Final = OF_MONEY | {"over_video_limit"}  # a stored row; no other row's end lets it go
 _AGAIN: Final = frozenset({JobStatus.FAILED, JobStatus.CANCELLED})  # certainly not charged
 
 
@@ -339,7 +340,7 @@ class Batches:
         watched, problem = list(batch.watched.values()), None
         for entry in watched:
             view = await self._runner.view(entry.job_id, _owner_of(entry, batch.order.visitor))
-            if view.job.held_by not in OF_MONEY or not view.retry_in_s:  # about to be checked again
+            if view.job.held_by not in _HOLDING or not view.retry_in_s:  # about to be checked again
                 return
             problem = view.job.problem and JobProblem.from_code(view.job.held_by, **view.job.problem.facts)
         if problem is None:

@@ -146,6 +146,26 @@ async def test_a_price_that_bills_have_taught_holds_what_was_stored_at_a_lower_o
     oracle.check(rig.folder, service)
 
 
+@pytest.mark.parametrize("is_confirmed", [False, True])
+async def test_a_price_that_rose_above_the_limit_for_one_video_is_not_paid_unasked(
+    rig: Rig, service: PaidService, is_confirmed: bool
+) -> None:
+    rig.settings = {**PRIVATE, "daily_limit_usd": 100.0, "video_limit_usd": 1.0 if is_confirmed else 5.0}
+    service.cost_usd = DEAR_USD
+    async with rig.running() as runner:
+        service.is_held = True
+        first, second = [await click(runner, is_confirmed=is_confirmed) for _ in range(2)]
+        service.is_held = False
+        assert (await ended(runner, first)).status is JobStatus.DONE
+        await until(lambda: held(runner, second) == "over_video_limit")
+        await asyncio.sleep(0.3)
+        assert len(service.bill) == 1
+        assert (await runner.cancel(second, OWNER)).status is JobStatus.CANCELLED
+        await ended(runner, await click(runner, is_confirmed=True))
+        assert len(service.bill) == 2
+    oracle.check(rig.folder, service)
+
+
 async def test_what_brings_no_videos_is_not_sent_on_from_the_queue_before_the_owners_word(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,6 +257,14 @@ async def test_a_lists_budget_holds_at_a_price_that_came_after_its_rows_were_sto
         view = await standing(runner, 5 * DEAR_USD)
         assert (len(service.bill), view.done, view.problem) == (4, 4, None)
     assert set(service.billed().values()) == {1}
+
+
+async def test_a_list_ends_whose_rows_became_too_dear_unasked(rig: Rig, service: PaidService) -> None:
+    service.cost_usd = DEAR_USD
+    rig.settings = {"daily_limit_usd": 200.0, "video_limit_usd": 5.0, "concurrency": 1}
+    async with rig.running() as runner:
+        view = await standing(runner, 100.0)
+        assert (len(service.bill), view.problem.code, view.count(JobStatus.QUEUED)) == (1, "over_video_limit", 0)
 
 
 @pytest.mark.parametrize("is_restarted", [False, True])
