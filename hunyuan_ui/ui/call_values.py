@@ -25,6 +25,7 @@ MOST_PARTS: Final = 500  # values inside one object
 MOST_DEPTH: Final = 8
 MOST_KEYS: Final = 32  # of a call's body
 MOST_MESSAGES: Final = 10  # of agents in one request
+_FRAME_DEPTH: Final = 4  # of an agent's message around a tool's arguments
 
 _SESSION: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 # Gradio answers prompts/get, which has nothing to answer here, by running a function with unchecked values.
@@ -163,9 +164,12 @@ class CallRules:
     def _check_message(self, message: Mapping[str, Any]) -> None:
         try:
             self._check_tool(message)
+            # What only the answer repeats counts too: if it cannot be written, the caller never learns what was done.
+            if wrong := _unwritable(message, most_depth=MOST_DEPTH + _FRAME_DEPTH):
+                raise BadCallError(wrong)
         except BadCallError as error:
             number = message.get("id")
-            error.reply_to = number if isinstance(number, (str, int)) else None
+            error.reply_to = number if isinstance(number, (str, int)) and _unwritable(number) is None else None
             raise
 
     def _check_tool(self, message: Mapping[str, Any]) -> None:
@@ -352,9 +356,19 @@ def _plain(value: object) -> str | None:
     return None
 
 
-def _parts(value: object, depth: int) -> Iterator[tuple[object, int]]:
+def _unwritable(value: object, *, most_depth: int = MOST_DEPTH) -> str | None:
+    """Check that a value of any structure can be copied, and encoded in an answer."""
+    for count, (part, depth) in enumerate(_parts(value, 0, most_depth)):
+        if count >= ROOM * MOST_PARTS or depth > most_depth:
+            return "too_large"
+        if isinstance(part, str) and not _is_unicode(part):
+            return "not_text"
+    return None
+
+
+def _parts(value: object, depth: int, most_depth: int = MOST_DEPTH) -> Iterator[tuple[object, int]]:
     yield value, depth
-    if depth > MOST_DEPTH:
+    if depth > most_depth:
         return
     inner: Iterable[object] = ()
     if isinstance(value, dict):
@@ -363,7 +377,7 @@ def _parts(value: object, depth: int) -> Iterator[tuple[object, int]]:
     elif isinstance(value, list):
         inner = cast("list[object]", value)
     for one in inner:
-        yield from _parts(one, depth + 1)
+        yield from _parts(one, depth + 1, most_depth)
 
 
 # bodies

@@ -436,6 +436,24 @@ def test_a_tools_arguments_are_its_values(built: Any) -> None:
         built.mcp_server_obj = None
 
 
+@pytest.mark.parametrize("number", ["\ud800", "a\udc00"])
+def test_an_agents_number_that_no_answer_could_repeat_is_refused(rules: CallRules, number: str) -> None:
+    for method in ("ping", "tools/call", "nope"):
+        error = refused(rules.agents, json.dumps({"jsonrpc": "2.0", "id": number, "method": method}).encode())
+        assert error.reply_to is None
+    assert refused(rules.agents, json.dumps({"id": 1, "method": "ping", "params": {number: 1}}).encode()).reply_to == 1
+    marked = {"id": 2, "method": "tools/list", "params": {"_meta": {"progressToken": number}}}
+    assert refused(rules.agents, json.dumps(marked).encode()).code == "not_text"
+
+
+@pytest.mark.parametrize("levels", [20, 300, 960])
+def test_an_agents_message_is_no_deeper_than_what_reads_it_can_follow(rules: CallRules, levels: int) -> None:
+    body = '{"jsonrpc": "2.0", "id": 7, "method": "ping", "params": {"a": %s}}' % ("[" * levels + "]" * levels)
+    error = refused(rules.agents, body.encode())
+    assert error.code in ("too_large", "not_a_call")
+    assert error.reply_to == (7 if error.code == "too_large" else None)
+
+
 async def test_the_rules_need_no_list_of_functions() -> None:
     """A new event of the page is covered automatically."""
     with gr.Blocks(analytics_enabled=False) as page:
