@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hunyuan_ui import check, log
-from hunyuan_ui.cli_batch import add_list_options, make_list
+from hunyuan_ui.cli_batch import LIST_OPTIONS, add_list_options, make_list
 from hunyuan_ui.cli_output import (
     Exit,
     Interruption,
@@ -68,6 +68,7 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interru
         settings = Settings.from_environ(environ, home=Path(__file__).parents[1])
         log.configure(*settings.secrets, level="WARNING")
         select_texts(has_engine=settings.engine_url is not None)
+        _check_options(options)
         if options.check:
             return asyncio.run(_check(settings, interruption, as_json=options.json))
         make = _make if options.batch is None else _make_list
@@ -137,6 +138,21 @@ def _has_surrogates(text: str) -> bool:
     return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
+def _check_options(options: argparse.Namespace) -> None:
+    """Refuse options that would have no effect beside others; one of them may be a limit, or a job paid before.
+
+    Raises:
+        SettingsError: Names the option.
+    """
+    if options.batch is not None:
+        if options.prompt is not None or options.resume is not None:
+            raise SettingsError("--batch", "batch_alone")
+    elif (of_a_list := next((name for name in LIST_OPTIONS if getattr(options, name) is not None), None)) is not None:
+        raise SettingsError(f"--{of_a_list.replace('_', '-')}", "batch_missing")
+    elif options.resume is not None and any(getattr(options, parameter.name) is not None for parameter in parameters()):
+        raise SettingsError("--resume", "resume_alone")
+
+
 async def _check(settings: Settings, interruption: Interruption, *, as_json: bool) -> int:
     checking, interrupted = asyncio.ensure_future(check.check(settings)), asyncio.ensure_future(interruption.wait())
     await asyncio.wait({checking, interrupted}, return_when=asyncio.FIRST_COMPLETED)
@@ -151,8 +167,6 @@ async def _check(settings: Settings, interruption: Interruption, *, as_json: boo
 
 async def _make_list(options: argparse.Namespace, runner: JobRunner, interruption: Interruption) -> int:
     try:
-        if options.prompt is not None or options.resume is not None:
-            raise SettingsError("--batch", "batch_alone")
         return await make_list(options, runner, interruption, OWNER, _given(options))
     finally:
         await runner.stop()
@@ -162,9 +176,9 @@ async def _make(options: argparse.Namespace, runner: JobRunner, interruption: In
     try:
         if options.estimate:
             return _print_estimate(_request(options), runner, as_json=options.json)
-        request = None if options.resume else _request(options)
+        request = None if options.resume is not None else _request(options)
         _check_target(options.out)
-        job_id = options.resume or new_id()
+        job_id = new_id() if options.resume is None else options.resume
         if not is_id(job_id):
             raise InvalidRequestError("bad_job_id", field="job_id")
         if interruption.is_requested:

@@ -21,6 +21,7 @@ from hunyuan_ui.prompt_list import Kind, PromptList, Reading, read_list, text_of
 from hunyuan_ui.words import words
 
 _WORDS: Final = words("en")  # console output is English
+LIST_OPTIONS: Final = ("budget", "name", "picks", "picks_seed", "retry_failed")  # besides --batch; None if not given
 _LOOK_AGAIN_S: Final = 1.0
 _FAULTS_SHOWN: Final = 20
 _IN_DOUBT: Final = (JobStatus.UNKNOWN, JobStatus.LOST)
@@ -46,9 +47,9 @@ def add_list_options(
     parser.add_argument("--batch", type=Path, metavar="FILE", help=_WORDS["cli.help.batch"])
     parser.add_argument("--budget", type=number, metavar="USD", help=_WORDS["cli.help.budget"])
     parser.add_argument("--name", type=text, help=_WORDS["cli.help.name"])
-    parser.add_argument("--picks", type=number, default=0, metavar="N", help=_WORDS["cli.help.picks"])
-    parser.add_argument("--picks-seed", type=number, default=0, metavar="N", help=_WORDS["cli.help.picks_seed"])
-    parser.add_argument("--retry-failed", action="store_true", help=_WORDS["cli.help.retry_failed"])
+    parser.add_argument("--picks", type=number, metavar="N", help=_WORDS["cli.help.picks"])
+    parser.add_argument("--picks-seed", type=number, metavar="N", help=_WORDS["cli.help.picks_seed"])
+    parser.add_argument("--retry-failed", action="store_const", const=True, help=_WORDS["cli.help.retry_failed"])
 
 
 async def make_list(
@@ -76,7 +77,7 @@ async def make_list(
     prompts = _read(options, defaults)
     if prompts.faults:
         return _refused(prompts, as_json=options.json)
-    order = Order(owner, options.budget or 0.0, is_confirmed=options.yes, retry_failed=options.retry_failed)
+    order = Order(owner, options.budget or 0.0, is_confirmed=options.yes, retry_failed=bool(options.retry_failed))
     if options.estimate:
         return _priced(await runner.batches.plan(prompts, order), as_json=options.json)
     if options.budget is None and runner.settings.has_prices:
@@ -100,7 +101,7 @@ def _read(options: argparse.Namespace, defaults: Mapping[str, Any]) -> PromptLis
     except OSError as error:
         reason = error.strerror or _WORDS["cli.cannot_be_read"]
         raise SettingsError("--batch", "batch_file", file=str(file), reason=reason) from None
-    reading = Reading(_KINDS.get(file.suffix.lower(), "auto"), defaults, options.picks, options.picks_seed)
+    reading = Reading(_KINDS.get(file.suffix.lower(), "auto"), defaults, options.picks or 0, options.picks_seed or 0)
     # The name's bytes, so that a different console encoding does not create a different list.
     name = options.name or os.fsencode(file.name).decode("utf-8", "replace")
     return read_list(text, name, reading)
