@@ -89,7 +89,8 @@ def _settings(options: argparse.Namespace, environ: Mapping[str, str] | None) ->
         settings = replace(settings, data_dir=options.folder.absolute())
     if settings.database_url is None:
         raise SettingsError(_TO, "copy_to")
-    if not (settings.data_dir / ledger.FILE_NAME).is_file():
+    has_file = setting_values.may_look_into(settings.data_dir) and (settings.data_dir / ledger.FILE_NAME).is_file()
+    if not has_file:
         raise SettingsError(_FROM, "copy_from", folder=str(settings.data_dir))
     return settings
 

@@ -81,6 +81,17 @@ def path(text: str) -> Path:
         raise UnfitError("folder") from None
 
 
+def may_look_into(folder: Path) -> bool:
+    """Whether this user may look for a file in a folder, which need not exist, by trying."""
+    try:
+        (folder / "-").stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return True
+
+
 def dialect(text: str) -> str:
     """Return the name of one of the service's dialects, or raise UnfitError."""
     if text not in ("v1", "v2"):

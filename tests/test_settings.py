@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,35 @@ def test_a_data_folder_is_no_variable_that_nobody_has_replaced(text: str) -> Non
     with pytest.raises(SettingsError) as caught:
         read(HUNYUAN_UI_DATA_DIR=text)
     assert caught.value.facts["name"] == "HUNYUAN_UI_DATA_DIR"
+
+
+CLOSED = ("HUNYUAN_UI_DATA_DIR", "setting.folder_closed")
+
+
+@pytest.fixture
+def closed(tmp_path: Path) -> Iterator[Path]:
+    """A folder into which this process may not look."""
+    folder, user = tmp_path / "closed", os.geteuid()
+    folder.mkdir(mode=0o000)
+    if user == 0:
+        os.seteuid(65534)
+    yield folder
+    os.seteuid(user)
+    folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("place", ["", "in/it"])
+def test_a_data_folder_of_another_user_is_named(closed: Path, place: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(HUNYUAN_UI_DATA_DIR=str(closed / place))
+    assert (caught.value.facts["name"], caught.value.facts["problem"]["key"]) == CLOSED
+
+
+def test_a_data_folder_whose_name_no_disk_takes_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(HUNYUAN_UI_DATA_DIR=str(tmp_path / ("x" * 300)))
+    assert (caught.value.facts["name"], caught.value.facts["problem"]["key"]) == CLOSED
+    assert read(HUNYUAN_UI_DATA_DIR=str(tmp_path / "new" / "one")).data_dir == tmp_path / "new" / "one"
 
 
 @pytest.mark.parametrize("name", ["SEGMIND_API_KEY", "HUNYUAN_UI_ENGINE_KEY"])
