@@ -177,7 +177,7 @@ async def _make(options: argparse.Namespace, runner: JobRunner, interruption: In
         if options.estimate:
             return _print_estimate(_request(options), runner, as_json=options.json)
         request = None if options.resume is not None else _request(options)
-        _check_target(options.out)
+        _check_target(options.out, runner)
         job_id = new_id() if options.resume is None else options.resume
         if not is_id(job_id):
             raise InvalidRequestError("bad_job_id", field="job_id")
@@ -201,15 +201,18 @@ async def _make(options: argparse.Namespace, runner: JobRunner, interruption: In
     return _broken_off(await end, options)
 
 
-def _check_target(out: Path | None) -> None:
+def _check_target(out: Path | None, runner: JobRunner) -> None:
     """Check, before anything is charged, that the video can be written to its target.
 
     Raises:
-        SettingsError: The folder does not exist, cannot be written or is full, or the name cannot be a file's.
+        SettingsError: The folder does not exist, cannot be written or is full, or the name cannot be a file's, or is
+            that of a file which the data folder keeps.
     """
     folder = Path() if out is None else out.parent
     if not has_room(folder):
         raise SettingsError("--out", "out_folder", folder=str(folder))
+    if out is not None and runner.owns(out):
+        raise SettingsError("--out", "out_is_kept", file=str(out))
     if out is not None and (fault := target_fault(out)) is not None:
         raise SettingsError("--out", fault, file=str(out))
 

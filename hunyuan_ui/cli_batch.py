@@ -83,6 +83,7 @@ async def make_list(
     if options.budget is None and runner.settings.has_prices:
         raise SettingsError("--budget", "budget_missing")
     folder = _folder(options.out)
+    _check_kept(folder, options.batch, runner)
     if interruption.is_requested:
         return say(_WORDS["cli.interrupted"], Exit.FAILED)
     await runner.start()
@@ -137,6 +138,16 @@ def _folder(out: Path | None) -> Path:
     if not has_room(out):
         raise SettingsError("--out", "out_folder", folder=str(out))
     return out
+
+
+def _check_kept(folder: Path, file: Path, runner: JobRunner) -> None:
+    """Refuse a folder in which the list itself, or a file that the data folder keeps, would be written over."""
+    table = folder / CSV_NAME
+    if runner.owns(table):
+        raise SettingsError("--out", "out_is_kept", file=str(folder))
+    with suppress(OSError):
+        if table.samefile(file):
+            raise SettingsError("--out", "out_is_list", file=str(table))
 
 
 class _Made:

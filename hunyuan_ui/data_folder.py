@@ -24,6 +24,7 @@ BALLAST_BYTES: Final = 1024 * 1024
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # This program's own files; opening a pipe in the place of one would block, and a link to nothing would read as no file.
 _OWN_FILES: Final = re.compile(r"ledger\.(confirmed|lock|moved|other|review|sent|sqlite3(-\w+)?)|links\.secret|ballast")
+_OWN_NAMES: Final = re.compile(r"ledger\..*|links\.secret|ballast", re.IGNORECASE)  # with backups, on any disk
 
 
 class DataFolder:
@@ -70,6 +71,15 @@ class DataFolder:
         if self.can_write:
             with suppress(StorageError):
                 self._check_videos_folder()
+
+    def owns(self, path: Path) -> bool:
+        """Whether a path, by whatever links, is in the folder of the videos, or one of the other files kept here."""
+        try:
+            real, folder = path.resolve(), self.path.resolve()
+            videos = (self._videos_folder or folder / "-").resolve()
+        except (OSError, RuntimeError):  # the latter of links in a circle
+            return False
+        return real.is_relative_to(videos) or (real.parent == folder and _OWN_NAMES.fullmatch(real.name) is not None)
 
     def recheck_videos_folder(self) -> StorageError | None:
         """Return why the other folder is not writable; no write if it exists and the last check succeeded."""

@@ -331,19 +331,55 @@ def test_a_video_that_was_deleted_is_not_one_to_send_again(
 
 @pytest.mark.parametrize(
     "name",
-    ["missing/cat.mp4", ".", "pipe", "/dev/full", "/dev/stdout", "-", "link", "x" * 300, f"{'x' * 300}/a.mp4"],
-    ids=["no folder", "a folder", "pipe", "full", "stdout", "dash", "link to nowhere", "long name", "long folder"],
+    [
+        "missing/cat.mp4",
+        ".",
+        "pipe",
+        "/dev/full",
+        "/dev/stdout",
+        "-",
+        "link",
+        "circle",
+        "x" * 300,
+        f"{'x' * 300}/a.mp4",
+    ],
+    ids=[
+        "no folder",
+        "a folder",
+        "pipe",
+        "full",
+        "stdout",
+        "dash",
+        "link to nowhere",
+        "circle",
+        "long name",
+        "long folder",
+    ],
 )
 def test_a_place_that_cannot_be_is_refused_before_anything_is_paid(
     service: RawService, spends: dict[str, str], tmp_path: Path, name: str
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to(tmp_path / "missing" / "cat.mp4")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
     target = name if name == "-" else str(tmp_path / name)
     ended = run(["a cat", *SMALL, "--out", target], spends)
     assert ended.returncode == Exit.USAGE
     assert b"Nothing was sent" in ended.stderr
     assert service.bill == []
+
+
+@pytest.mark.parametrize("name", ["ledger.sqlite3", "ledger.backup-1.sqlite3", "videos/a.mp4", "link"])
+def test_no_file_of_the_data_folder_is_written_over(
+    service: RawService, spends: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    kept = tmp_path / "data" / "videos" / "a.mp4"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"paid")
+    (tmp_path / "data" / "link").symlink_to(kept)
+    assert main(["a cat", *SMALL, "--out", str(tmp_path / "data" / name)], spends) == Exit.USAGE
+    assert "keeps its own files" in capsys.readouterr().err
+    assert (service.bill, kept.read_bytes()) == ([], b"paid")
 
 
 def test_a_link_to_a_name_that_is_free_gets_the_video(spends: dict[str, str], tmp_path: Path) -> None:

@@ -220,6 +220,23 @@ def test_an_interrupted_list_goes_on_with_the_same_command(
     assert Counter(service.posts().values()) == Counter({1: 12})
 
 
+@pytest.mark.parametrize(("out", "words"), [(".", "is the list itself"), ("data/videos", "keeps its own files")])
+def test_neither_the_list_nor_a_kept_video_is_written_over(
+    service: PaidService,
+    environ: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    out: str,
+    words: str,
+) -> None:
+    file = tmp_path / "list.csv"
+    file.write_text("prompt\na cat\n", "utf-8")
+    arguments = ["--batch", str(file), "--budget", "5", *SMALL]
+    assert main([*arguments, "--out", str(tmp_path / out)], environ) == Exit.USAGE
+    assert words in capsys.readouterr().err
+    assert (service.bill, file.read_text("utf-8")) == ([], "prompt\na cat\n")
+
+
 def test_a_folder_without_room_is_refused_before_anything_is_paid(
     service: PaidService, environ: dict[str, str], prompts: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

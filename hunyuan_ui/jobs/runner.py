@@ -324,6 +324,10 @@ class JobRunner:
         """Return this run's spending and what prevents more of it."""
         return await self._services.reads(self.read_spending)
 
+    def owns(self, path: Path) -> bool:
+        """Whether a path is one of the data folder's own, where nothing else may be written."""
+        return self._services.folder.owns(path)
+
     def read_spending(self) -> Spending:
         """Return `spending` before an event loop runs; reads the ledger in the caller's thread."""
         totals = self._services.ledger.totals("")
