@@ -16,6 +16,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from hunyuan_ui.setting_values import without_keys
+
 _ROOM: Final = 8 * 1024 * 1024  # bytes; more than a video has
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) != "\n"}
 
@@ -187,7 +189,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose help and errors are printed through `show`."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        show(message, file or sys.stderr)
+        show(without_keys(message), file or sys.stderr)  # an error repeats a key that was typed as an argument
 
 
 def has_room(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from hunyuan_ui.errors import SettingsError, reason
-from hunyuan_ui.setting_values import UnfitError, number, whole
+from hunyuan_ui.setting_values import UnfitError, number, whole, without_keys
 
 _T = TypeVar("_T")
 
@@ -95,7 +95,9 @@ def read_value(name: str, text: str, read: Callable[[str], _T]) -> _T:
     try:
         return read(text)
     except UnfitError as error:
-        shown = text.rpartition("@")[2][:60]  # the part before an @ may be a password
+        # The part before an @ may be a password, a query may be a token, and all of it a key of another line.
+        place, has_query, _ = text.rpartition("@")[2].partition("?")
+        shown = without_keys(place)[:60] + ("?***" if has_query else "")
         raise SettingsError(name, "unfit", must=error.must, shown=shown) from None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import re
 import sys
 import threading
 import time
@@ -18,10 +17,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 from hunyuan_ui.cli_output import show
+from hunyuan_ui.setting_values import without_keys
 from hunyuan_ui.settings import Secret
 
 _LOGGER: Final = logging.getLogger("hunyuan_ui")
-_KEY_SHAPE: Final = re.compile(r"SG_[0-9A-Za-z]{8,}")
 _MOST_TEXT: Final = 1_000  # characters per value
 _OTHERS_EVERY_S: Final = 1.0
 _MOST_LINE: Final = 8_000  # characters of a line with all its values
@@ -183,7 +182,7 @@ def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
     for secret in secrets:
         if letters := secret.reveal():
             text = text.replace(letters, "***")
-    return _KEY_SHAPE.sub("***", text)
+    return without_keys(text)
 
 
 def _frames(traceback: TracebackType | None) -> str:

@@ -10,14 +10,16 @@ import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from hunyuan_ui.errors import Reason, SettingsError
 from hunyuan_ui.this_machine import is_loopback
 
 LONGEST_ENTERED: Final = 600  # characters of a key or code that the page takes
+_KEY: Final = re.compile(r"SG_[0-9A-Z]{8,}", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _MOST_DIGITS: Final = 9
+_SHORTEST_PASSWORD: Final = 4  # a shorter one would match parts of ordinary words
 _LONGEST_MODEL: Final = 200  # characters
 _LONGEST_CLEANED: Final = 1_000  # characters; normalising hostile text takes quadratic time
 _VARIABLE: Final = re.compile(r"\$\{|\$\w|%\w+%")  # an unexpanded shell variable
@@ -39,6 +41,22 @@ class UnfitError(Exception):
     def __init__(self, code: str, /, **facts: Any) -> None:
         super().__init__(code)
         self.must = Reason(key=f"setting.{code}", facts=facts)
+
+
+def without_keys(text: str) -> str:
+    """Return a text with "***" in place of everything in the format of a service's key."""
+    return _KEY.sub("***", text)
+
+
+def passwords_in(address: str) -> set[str]:
+    """Return the passwords in a URL, before its host and in its query, plain and URL-quoted."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return set()
+    pairs = [pair.partition("=") for pair in parts.query.split("&")]
+    quoted = [parts.password or "", *(text for name, _, text in pairs if "password" in name.lower())]
+    return {text for one in quoted for text in (one, unquote(one)) if len(text) >= _SHORTEST_PASSWORD}
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:

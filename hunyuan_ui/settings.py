@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from pathlib import Path, PurePath
 from typing import Any, Final, Literal, NoReturn
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from hunyuan_ui import setting_values
 from hunyuan_ui.endpoint.contract import is_key
@@ -25,7 +25,6 @@ from hunyuan_ui.this_machine import is_loopback, listening_name
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
 CONSOLE_URL: Final = "https://cloud.segmind.com"  # docs/facts/segmind-api.md 3.4
 DEFAULT_HISTORY_URL: Final = "https://api.spotprod.segmind.com/inference-request"
-_SHORTEST_PASSWORD: Final = 4  # a shorter one would match parts of ordinary words
 _HISTORY_PATH: Final = "/inference-request"
 PRIVATE_DAILY_LIMIT_USD: Final = 20.0
 ENGINE_CONCURRENCY: Final = 1  # one GPU makes one video at a time, and jobs in this queue can still be cancelled
@@ -358,13 +357,15 @@ class Settings:
 
     @property
     def secrets(self) -> list[Secret]:
-        """All texts that must never be written, including the database's password alone, plain and URL-quoted."""
-        url = self.database_url
-        named = (self.api_key, self.engine_key, self.access_code, self.notify, url)
+        """All texts that must never be written: whole, and of addresses each one and its passwords alone."""
+        url, proxy = self.database_url, self.proxies.proxy
+        named = (self.api_key, self.engine_key, self.access_code, self.notify, self.login_secret, url)
         found = [secret for secret in named if secret is not None]
-        if url is not None and (password := urlsplit(url.reveal()).password):
-            found += [Secret(text) for text in {password, unquote(password)} if len(text) >= _SHORTEST_PASSWORD]
-        return found
+        addresses = [] if self.notify is None else self.notify.reveal().split()
+        known = {*addresses, *([proxy.password] if proxy and proxy.password else [])}
+        for address in (*addresses, *([url.reveal()] if url else [])):
+            known |= setting_values.passwords_in(address)
+        return [*found, *map(Secret, known)]
 
     @property
     def forgets_videos(self) -> bool:

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple, NoReturn, TypeAlias
 from hunyuan_ui import __version__
 from hunyuan_ui.cli_output import Parser, end_signals, prepare_console, show
 from hunyuan_ui.errors import SettingsError
+from hunyuan_ui.setting_values import without_keys
 from hunyuan_ui.settings import SETTINGS, Setting, Settings
 from hunyuan_ui.words import select_texts, words
 
@@ -143,7 +144,7 @@ def check_address(settings: Settings) -> None:
             name, port or 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError):
-        raise SettingsError("GRADIO_SERVER_NAME", "address_unknown", address=name) from None
+        raise SettingsError("GRADIO_SERVER_NAME", "address_unknown", address=without_keys(name)) from None
     with socket.socket(family, kind, protocol) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

@@ -143,6 +143,14 @@ def test_a_working_folder_that_is_gone_is_named_before_anything_starts(tmp_path:
     assert not (tmp_path / "data").exists()
 
 
+def test_a_key_in_an_options_or_addresses_place_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, environ in ((["SG_0123456789abcdef"], {}), ([], {"GRADIO_SERVER_NAME": "SG_0123456789abcdef"})):
+        with pytest.raises(SystemExit) as ended:
+            read_settings(arguments, ROOT, environ)
+        assert ended.value.code == 2
+        assert "0123" not in capsys.readouterr().err
+
+
 def test_an_unknown_option_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         read_settings(["--chare"], ROOT, {})
