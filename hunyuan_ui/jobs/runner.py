@@ -152,7 +152,7 @@ class JobRunner:
             SpendLimitError: A limit would be exceeded, or the price is higher than the one shown.
             EndpointError: The key cannot be checked with the service.
             StorageError: The job cannot be stored safely, so nothing is sent.
-            AccessError: The id belongs to another visitor's job.
+            AccessError: The id belongs to another visitor's job, or to a deleted one.
         """
         if not is_id(job_id):
             raise InvalidRequestError("bad_job_id", field="job_id")
@@ -388,6 +388,8 @@ class JobRunner:
                     keys.renew(stored.visitor)
                 log.event("job.queued", job=job.id, payer=stored.payer, reserved_microusd=stored.reserved_microusd)
                 self._dispatcher.take(stored)
+            elif job.id not in live:
+                await self._services.stored(job.id)  # a deleted one would be called done, with nothing to show
         finally:
             if job.id not in live:
                 keys.forget_job(job.id)

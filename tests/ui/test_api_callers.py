@@ -145,6 +145,16 @@ async def test_generate_tells_what_opens_its_job(public: Settings, service: Fake
         assert again == made
 
 
+async def test_an_id_of_a_deleted_video_is_not_called_done(public: Settings, service: FakeService) -> None:
+    handle = f"{new_id()}.{new_id()}"
+    async with running(public, service) as (runner, calls):
+        await calls.generate(*values(handle))
+        await runner.delete(handle[:32], Visitor.from_token(handle[33:]))
+        for asked in (calls.submit, calls.generate):
+            assert NO_SUCH in await said(asked(*values(handle)))
+    assert service.posts == 1
+
+
 @pytest.mark.parametrize("fields", [{}, {"seed": -1}, {"prompt": "  a   fox "}, {"flow_shift": 7.0}])
 async def test_the_same_call_with_an_id_of_ones_own_is_one_job_and_still_opens_it(
     public: Settings, service: FakeService, fields: dict[str, Any]
