@@ -458,6 +458,19 @@ def test_a_signal_that_interrupts_the_handling_of_another_ends_the_program_all_t
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system's terminals send no signal")
+def test_ctrl_c_during_the_imports_ends_the_program_without_a_traceback(tmp_path: Path) -> None:
+    environ = {**os.environ, "HUNYUAN_UI_DATA_DIR": str(tmp_path / "data"), "HUNYUAN_UI_ENV_FILE": os.devnull}
+    command = [sys.executable, "-X", "importtime", "app.py"]
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "fastapi." not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == -signal.SIGINT
+    assert "Traceback" not in said
+
+
 def test_a_closed_terminal_ends_the_program_in_order_unless_it_is_to_outlive_it(tmp_path: Path) -> None:
     with running_app(tmp_path, is_forked=False) as app:
         app.process.send_signal(signal.SIGHUP)
