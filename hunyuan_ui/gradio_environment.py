@@ -16,7 +16,14 @@ from hunyuan_ui.setting_values import UnfitError, number, whole, without_keys
 
 _T = TypeVar("_T")
 
-_QUOTES: Final = "'\""
+# Plain ones, and those that word processors, chats and keyboards of other languages write in their place.
+_PAIRS: Final = frozenset(
+    (
+        *("''", '""', "``", "\u201c\u201d", "\u201d\u201d", "\u201e\u201c", "\u201e\u201d", "\u2018\u2019"),
+        *("\u2019\u2019", "\u201a\u2018", "\u201a\u2019", "\xab\xbb", "\xbb\xab", "\uff02\uff02", "\uff07\uff07"),
+    )
+)
+_QUOTES: Final = frozenset("".join(_PAIRS))
 _COUNT: Final = whole(0, 999_999_999)
 
 # A non-number in these crashes a start, or is ignored with a warning.
@@ -50,9 +57,9 @@ def text_of(environ: Mapping[str, str], name: str) -> str:
         SettingsError: There is a quotation mark on one side only.
     """
     text = environ.get(name, "").strip()
-    if len(text) > 1 and text[0] in _QUOTES and text[0] == text[-1]:
+    if text[:1] + text[1:][-1:] in _PAIRS:
         text = text[1:-1].strip()
-    if text[:1] in tuple(_QUOTES) or text[-1:] in tuple(_QUOTES):
+    if text[:1] in _QUOTES or text[-1:] in _QUOTES:
         raise SettingsError(name, "quotation_mark")
     return text
 

@@ -367,8 +367,9 @@ def test_what_other_programs_are_told_is_left_alone(name: str, text: str) -> Non
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-@pytest.mark.parametrize("quote", ["'", '"'])
-def test_a_pair_of_quotes_is_no_part_of_any_value(setting: Setting, quote: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("quotes", ["''", '""', "“”", "„“", "‘’", "«»", "``"])
+def test_a_pair_of_quotes_is_no_part_of_any_value(setting: Setting, quotes: str, tmp_path: Path) -> None:
+    opened, closed = quotes
     plain = {name: text for name, text, *_ in reversed(GOOD)}
     plain |= {
         "HUNYUAN_UI_DATABASE_URL": DATABASE,
@@ -379,13 +380,13 @@ def test_a_pair_of_quotes_is_no_part_of_any_value(setting: Setting, quote: str, 
         "HUNYUAN_UI_DATA_DIR": str(tmp_path),
     }
     text = plain[setting.name]
-    for quoted in (f"{quote}{text}{quote}", f" {quote}{text}{quote}\n", f"{quote} {text} {quote}"):
+    for quoted in (f"{opened}{text}{closed}", f" {opened}{text}{closed}\n", f"{opened} {text} {closed}"):
         values = [
             getattr(read(**{**engine_of(setting.name), setting.name: given}), setting.field) for given in (text, quoted)
         ]
         bare, unquoted = (value.reveal() if isinstance(value, Secret) else value for value in values)
         assert unquoted == bare
-    assert read(**{setting.name: quote * 2}) == read()
+    assert read(**{setting.name: quotes}) == read()
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
