@@ -37,9 +37,10 @@ NUMBERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "HF_HUB_DOWNLOAD_TIMEOUT": _COUNT,
     "WEB_CONCURRENCY": _COUNT,
 }
-# Removed for this program: one blocks the end of a start, one serves files past the filter in front of Gradio, and the
-# page itself sets how many of its events run concurrently.
-DROPPED: Final = ("GRADIO_DEBUG", "GRADIO_NUM_WORKERS", "GRADIO_DEFAULT_CONCURRENCY_LIMIT")
+# Removed for this program: one blocks the end of a start, one serves files past the filter in front of Gradio, the
+# page itself sets how many of its events run concurrently, and one, from the command `gradio app.py`, runs app.py a
+# second time within the process, where the data folder has an owner already.
+DROPPED: Final = ("GRADIO_DEBUG", "GRADIO_NUM_WORKERS", "GRADIO_DEFAULT_CONCURRENCY_LIMIT", "GRADIO_WATCH_DIRS")
 _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy")
 _PROXY: Final = re.compile(r"(?P<scheme>https?|socks5h?)://[!-~]+|[^:/\s]+(:[0-9]+)?/?", re.ASCII)
 # Variables that Gradio needs for the login on a Space.

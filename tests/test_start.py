@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -458,6 +459,15 @@ def test_a_signal_that_interrupts_the_handling_of_another_ends_the_program_all_t
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system's terminals send no signal")
+def test_gradios_own_command_runs_the_page_once(tmp_path: Path) -> None:
+    watched: dict[str, Any] = {"DIRS": str(ROOT), "MODULE_NAME": "app", "DEMO_NAME": "demo", "DEMO_PATH": "app.py"}
+    told = {f"GRADIO_WATCH_{name}": text for name, text in watched.items()}
+    with running_app(tmp_path, is_forked=False, **told) as app:
+        assert "Watching demo" not in app.output
+        app.end()
+        assert "Traceback" not in app.output
+
+
 def test_ctrl_c_during_the_imports_ends_the_program_without_a_traceback(tmp_path: Path) -> None:
     environ = {**os.environ, "HUNYUAN_UI_DATA_DIR": str(tmp_path / "data"), "HUNYUAN_UI_ENV_FILE": os.devnull}
     command = [sys.executable, "-X", "importtime", "app.py"]
