@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -298,8 +298,12 @@ def bare_id(request_id: str) -> str:
 
 
 def _names_in(fields: Mapping[str, object], names_: tuple[str, ...]) -> list[str]:
-    named = [value for name, value in fields.items() if _bare(name) in names_ and not isinstance(value, bool)]
-    return [text for value in named if isinstance(value, (str, int)) and (text := str(value).strip())]
+    return _texts_of(value for name, value in fields.items() if _bare(name) in names_)
+
+
+def _texts_of(values: Iterable[object]) -> list[str]:
+    named = [value for value in values if isinstance(value, (str, int)) and not isinstance(value, bool)]
+    return [text for value in named if (text := str(value).strip())]
 
 
 def _bare(name: str) -> str:
@@ -330,8 +334,8 @@ def addressed_ids_in(fields: Mapping[str, object]) -> list[str]:
 
 def likely_ids_in(fields: Mapping[str, object]) -> list[str]:
     """Return other possible request ids in a response: a plain `id`, or the id of a task, a job and the like."""
-    likely = tuple({_bare(name) for place in _levels(fields) for name in place if _LIKELY_ID.fullmatch(_bare(name))})
-    return [one for place in _levels(fields) for one in _names_in(place, likely) if is_request_id(one)]
+    fields_ = (field for place in _levels(fields) for field in place.items())
+    return list(filter(is_request_id, _texts_of(value for name, value in fields_ if _LIKELY_ID.fullmatch(_bare(name)))))
 
 
 def id_in_address(address: str) -> str | None:

@@ -112,10 +112,15 @@ class Answer:
     @property
     def objects(self) -> list[Mapping[str, Any]]:
         """The body's JSON object, those of a list of several, or each field of what is no whole JSON."""
-        value = self.value if self.value is not None or self.fields is not None else self._pieces
+        if self.fields is not None:
+            return [self.fields]
+        value = self._parsed
         items = cast("list[object]", value) if isinstance(value, list) else []
-        several = [cast("Mapping[str, Any]", item) for item in items if isinstance(item, dict)]
-        return several if self.fields is None else [self.fields]
+        return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, dict)]
+
+    @property
+    def _parsed(self) -> object:
+        return self._pieces if self.value is None else self.value
 
     @cached_property
     def _pieces(self) -> list[Mapping[str, Any]]:
@@ -144,8 +149,7 @@ class Answer:
     @property
     def metrics(self) -> Metrics:
         """Cost and times named in the response, in any field."""
-        body = self._pieces if self.value is None else self.value
-        return Metrics.of(self.headers, body if self.fields is None else self.fields)
+        return Metrics.of(self.headers, self._parsed if self.fields is None else self.fields)
 
     @property
     def cost_usd(self) -> float | None:

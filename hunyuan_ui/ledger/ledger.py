@@ -289,8 +289,10 @@ class Ledger(LedgerReading):
         """
         with self._transaction("name_cost"):
             known = self._known(job_id)
-            so_far = priced_so_far(known, cost_usd) if is_so_far else None
-            cost, notes = so_far or priced(known, cost_usd, is_confirmed=is_confirmed)
+            if is_so_far:
+                cost, notes = priced_so_far(known, cost_usd)
+            else:
+                cost, notes = priced(known, cost_usd, is_confirmed=is_confirmed)
             self._set(job_id, money(cost, notes))
         return replace(known, cost_microusd=cost, notes=notes)
 

@@ -21,7 +21,9 @@ def is_spending_elsewhere(folder: Path, ledger: LedgerReading) -> bool:
     Raises:
         StorageError: The ledger cannot be read, or the folder cannot be written.
     """
-    sent = [paid_by_file(folder), *(list(SentIds(path)) for path in folder.glob("ledger.sent-*") if path.is_file())]
+    sent = [list(SentIds(path)) for path in folder.glob("ledger.sent-*") if path.is_file()]
+    if ledger.is_shared:  # otherwise the folder's file is the one in use
+        sent.append(paid_by_file(folder))
     known = ledger.ids() if any(sent) else set[str]()
     lacking = [[job_id for job_id in ids if job_id not in known] for ids in sent]
     return want_review_without(folder, {ids[-1] for ids in lacking if ids})  # the newest stands for all before it

@@ -115,6 +115,7 @@ class SharedLedger(Ledger):
         self._unshown = {"shown": None}
         self._own = {"worker": self.process, **self._unshown, "takes_place": True}
         self._is_own = f"AND worker = '{self.process}'"
+        self._is_late = f"{self._is_own} AND request_id IS NULL AND deleted_at IS NULL"
         flying = f"SELECT 1 FROM jobs AS other WHERE other.{UNSETTLED} AND other.status NOT IN ('queued', 'unknown')"
         self._room = (
             f"{self._is_own} AND (SELECT count(*) FROM ({flying} AND other.takes_place) AS flying) < {replica.slots}"
@@ -425,9 +426,8 @@ class SharedLedger(Ledger):
             sent_at = known.sent_at or self.now()
             return {"ended_at": None, "sent_at": sent_at, **columns.columns(known, *extra)}
 
-        where = f"{self._is_own} AND request_id IS NULL AND deleted_at IS NULL"
         begun = (JobStatus.UNKNOWN, JobStatus.FAILED, JobStatus.CANCELLED)
-        if job := self._move(name, job_id, to, begun, ComputedColumns(late, columns.extra), and_where=where):
+        if job := self._move(name, job_id, to, begun, ComputedColumns(late, columns.extra), and_where=self._is_late):
             return job
         with self._transaction(name):
             found = self._changed(job_id, columns)
@@ -443,5 +443,4 @@ class SharedLedger(Ledger):
         """
         if to is JobStatus.QUEUED:
             to, columns = JobStatus.FAILED, {"problem": problem_text(JobProblem.from_code("stood_still"))}
-        where = f"{self._is_own} AND request_id IS NULL"
-        return self._move(name, job_id, to, (JobStatus.UNKNOWN,), columns, and_where=where)
+        return self._move(name, job_id, to, (JobStatus.UNKNOWN,), columns, and_where=self._is_late)

@@ -179,6 +179,14 @@ def test_a_cost_that_its_own_process_learns_late_is_counted(opened: Opened) -> N
     assert other.totals("").total_microusd == 1_250_000
 
 
+def test_what_is_learned_late_adds_no_word_to_a_deleted_job(opened: Opened) -> None:
+    late, other, sent = taken_over(opened)
+    assert other.hide(sent.id)
+    with pytest.raises(TakenOverError):
+        late.mark_failed(sent.id, JobProblem.from_code("refused", status=422, detail=sent.request.prompt))
+    assert "heron" not in str(other._connection.execute("SELECT * FROM jobs").fetchall())
+
+
 def test_nothing_learned_late_outweighs_the_owners_word(opened: Opened) -> None:
     late, other, sent = taken_over(opened)
     other.settle_unknown(sent.id, was_charged=True)
