@@ -13,39 +13,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S
 from hunyuan_ui.errors import AccessError
-from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase, Visitor
+from hunyuan_ui.job import Job, JobStatus, Phase, Visitor
 from hunyuan_ui.jobs.at_engine import STOPPED, can_be_stopped
 from hunyuan_ui.jobs.dispatcher import Dispatcher
 from hunyuan_ui.jobs.job_view import JobView
-from hunyuan_ui.jobs.live_job import LiveJob
+from hunyuan_ui.jobs.live_job import PHASE_OF, VolatileState, state_of
 from hunyuan_ui.jobs.recent_outcomes import RecentOutcomes
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.jobs.waits import QueuePause
 from hunyuan_ui.settings import Settings
 
 if TYPE_CHECKING:
     from hunyuan_ui.jobs.replicas import Replicas
 
 POLL_S: Final = 0.5  # between two reads of a job that another process works on
-PHASE_OF: Final = {
-    JobStatus.QUEUED: Phase.WAITING,
-    JobStatus.SUBMITTING: Phase.SENT,
-    JobStatus.RUNNING: Phase.RENDERING,
-    JobStatus.DOWNLOADING: Phase.DOWNLOADING,
-}
-
-
-class VolatileState(NamedTuple):
-    """A job's volatile state beyond its row; `retry_in_s` in seconds from now, `progress` in percent.
-
-    `is_stopping` means that its run is to be stopped.
-    """
-
-    phase: Phase
-    retry_in_s: float | None = None
-    note: JobProblem | None = None
-    progress: float | None = None
-    is_stopping: bool = False
 
 
 class QueueState(NamedTuple):
@@ -161,15 +141,6 @@ class JobWatch:
         at = (state.phase, elapsed_s, usual, place, len(queue.ids), state.retry_in_s, state.note)
         can_stop = can_be_stopped(job) and not state.is_stopping
         return JobView(job, *at, starts_in_s=starts_in_s, progress=state.progress, can_stop=can_stop)
-
-
-def state_of(live: LiveJob, pause: QueuePause) -> VolatileState:
-    """Return the volatile state of a job of this process."""
-    retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
-    if live.job.status is not JobStatus.QUEUED or live.job.payer != "owner" or pause.wait_s <= 0:
-        return VolatileState(live.phase, retry_in_s, live.note, live.progress, live.wants_stop)
-    note = pause.unknown_spending or pause.problem or live.note
-    return VolatileState(Phase.PAUSED, max(retry_in_s or 0.0, pause.wait_s), note, live.progress)
 
 
 @dataclass(frozen=True, slots=True)

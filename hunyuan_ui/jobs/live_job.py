@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import anyio
 
@@ -17,10 +17,16 @@ from hunyuan_ui.endpoint.contract import RECORD_LIFE_S
 from hunyuan_ui.errors import HunyuanUIError, StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.jobs.waits import backoff_s
+from hunyuan_ui.jobs.waits import QueuePause, backoff_s
 from hunyuan_ui.ledger import TakenOverError
 
 OVERDUE_TIMES: Final = 10  # of the expected seconds, as for costs (docs/architecture.md 3)
+PHASE_OF: Final = {
+    JobStatus.QUEUED: Phase.WAITING,
+    JobStatus.SUBMITTING: Phase.SENT,
+    JobStatus.RUNNING: Phase.RENDERING,
+    JobStatus.DOWNLOADING: Phase.DOWNLOADING,
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -162,3 +168,25 @@ class JobCommits:
             log.event(f"job.{job.status.value}", job=job.id, **{k: v for k, v in facts.items() if v is not None})
         self._live.job = job
         checkpoint(f"journey.{job.status.value}")
+
+
+class VolatileState(NamedTuple):
+    """A job's volatile state beyond its row; `retry_in_s` in seconds from now, `progress` in percent.
+
+    `is_stopping` means that its run is to be stopped.
+    """
+
+    phase: Phase
+    retry_in_s: float | None = None
+    note: JobProblem | None = None
+    progress: float | None = None
+    is_stopping: bool = False
+
+
+def state_of(live: LiveJob, pause: QueuePause) -> VolatileState:
+    """Return the volatile state of a job of this process."""
+    retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
+    if live.job.status is not JobStatus.QUEUED or live.job.payer != "owner" or pause.wait_s <= 0:
+        return VolatileState(live.phase, retry_in_s, live.note, live.progress, live.wants_stop)
+    note = pause.unknown_spending or pause.problem or live.note
+    return VolatileState(Phase.PAUSED, max(retry_in_s or 0.0, pause.wait_s), note, live.progress)

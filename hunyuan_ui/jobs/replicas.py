@@ -18,8 +18,7 @@ from hunyuan_ui import log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.dispatcher import Dispatcher
-from hunyuan_ui.jobs.job_watch import PHASE_OF, VolatileState, state_of
-from hunyuan_ui.jobs.live_job import LiveJob
+from hunyuan_ui.jobs.live_job import PHASE_OF, LiveJob, VolatileState, state_of
 from hunyuan_ui.jobs.recovery import end_preview
 from hunyuan_ui.jobs.replica_stores import ReplicaAccess, ReplicaCalls, ReplicaLists
 from hunyuan_ui.jobs.services import KEY, Services

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from hunyuan_ui.endpoint.contract import bare_id
 from hunyuan_ui.job import DAY_S, Job, JobStatus
-from hunyuan_ui.ledger.database import Connection
+from hunyuan_ui.ledger.connection import Connection
 from hunyuan_ui.ledger.schema import SELECTED, erased, insert, replacing, to_job, to_row
 from hunyuan_ui.request import VideoRequest
 

@@ -17,7 +17,8 @@ from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job
 from hunyuan_ui.ledger import LINKS
-from hunyuan_ui.ledger.database import Connection, Database
+from hunyuan_ui.ledger.connection import Connection
+from hunyuan_ui.ledger.database import Database
 from hunyuan_ui.ledger.postgres import NOW, copied_into, open_postgres
 from hunyuan_ui.ledger.schema import COLUMNS, to_job
 from hunyuan_ui.ledger.sqlite import count_jobs, open_ledger, was_damaged

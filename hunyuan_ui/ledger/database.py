@@ -1,45 +1,14 @@
-"""Database interface of the ledger: connections that run its SQL, in a transaction or read-only."""
+"""Database interface of the ledger: transactions, reads, backups."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Protocol
 
 from hunyuan_ui.errors import StorageError
-
-if TYPE_CHECKING:  # which imports this module
-    from hunyuan_ui.ledger.set_back import LastSent
-
-Values: TypeAlias = Sequence[Any] | Mapping[str, Any]
-
-
-class Cursor(Protocol):
-    """The result of one statement."""
-
-    @property
-    def rowcount(self) -> int:
-        """Number of changed rows."""
-        ...
-
-    def fetchone(self) -> Any:
-        """Return the next row, or None."""
-        ...
-
-    def fetchall(self) -> list[Any]:
-        """Return all rows."""
-        ...
-
-    def __iter__(self) -> Iterator[Any]: ...
-
-
-class Connection(Protocol):
-    """Runs the ledger's statements, which are written for SQLite, with `?` and `:name` as placeholders."""
-
-    def execute(self, statement: str, values: Values = ..., /) -> Cursor:
-        """Run a statement; the rows of the previous one must be fetched before."""
-        ...
+from hunyuan_ui.ledger.connection import Connection
+from hunyuan_ui.ledger.set_back import LastSent
 
 
 class Database(Protocol):

@@ -27,7 +27,7 @@ from psycopg_pool import ConnectionPool, PoolClosed
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.errors import SettingsError, StorageError
 from hunyuan_ui.ledger import DATABASE_URL
-from hunyuan_ui.ledger.database import Cursor, Values
+from hunyuan_ui.ledger.connection import Cursor, Values
 from hunyuan_ui.ledger.schema import MIGRATIONS
 
 CONNECT_TIMEOUT_S: Final = 5

@@ -9,8 +9,8 @@ from typing import Any, Final, Literal
 from hunyuan_ui.endpoint.contract import bare_id
 from hunyuan_ui.estimate import Outcome
 from hunyuan_ui.job import MICRO, Job, JobStatus
+from hunyuan_ui.ledger.connection import Connection
 from hunyuan_ui.ledger.cost import NAMED
-from hunyuan_ui.ledger.database import Connection
 from hunyuan_ui.ledger.schema import SELECTED, UNSETTLED, to_job
 from hunyuan_ui.ledger.store import LedgerStore
 from hunyuan_ui.ledger.totals import days, list_spent, totals

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus, is_id
-from hunyuan_ui.ledger.database import Connection
+from hunyuan_ui.ledger.connection import Connection
 from hunyuan_ui.ledger.schema import COLUMNS, MIGRATIONS, NEWEST, OPEN, insert, problem_text, replacing, to_row
 
 _FILE_NAME: Final = "ledger.sent"  # in the data folder

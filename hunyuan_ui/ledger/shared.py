@@ -16,7 +16,7 @@ from typing import Any, Final
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import ACTIVE, AT_SERVICE, Job, JobProblem, JobStatus
 from hunyuan_ui.ledger import ReplicaInfo
-from hunyuan_ui.ledger.database import Connection
+from hunyuan_ui.ledger.connection import Connection
 from hunyuan_ui.ledger.ledger import Columns, ComputedColumns, ExtraSelect, Ledger, as_reserved
 from hunyuan_ui.ledger.postgres import NOW, PostgresDatabase
 from hunyuan_ui.ledger.replica_updates import Pause, ReplicaRequest, ReplicaUpdates, SharedJob

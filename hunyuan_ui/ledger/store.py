@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import DAY_S
-from hunyuan_ui.ledger.database import Connection, Database
+from hunyuan_ui.ledger.connection import Connection
+from hunyuan_ui.ledger.database import Database
 from hunyuan_ui.ledger.schema import NEWEST
 
 _PAST: Final = ", ".join(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from hunyuan_ui.job import DAY_S, Job
-from hunyuan_ui.ledger.database import Connection
+from hunyuan_ui.ledger.connection import Connection
 from hunyuan_ui.ledger.schema import NEWEST, SELECTED, UNSETTLED, to_job
 from hunyuan_ui.limits import Day, Totals
 

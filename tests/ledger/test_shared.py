@@ -14,7 +14,7 @@ import pytest
 from hunyuan_ui.errors import HunyuanUIError
 from hunyuan_ui.job import Job, JobProblem, JobStatus, new_id
 from hunyuan_ui.ledger import ReplicaInfo, TakenOverError, open_shared
-from hunyuan_ui.ledger.database import Cursor, Values
+from hunyuan_ui.ledger.connection import Cursor, Values
 from hunyuan_ui.ledger.postgres import _Statements, open_postgres
 from hunyuan_ui.ledger.shared import SharedLedger
 from hunyuan_ui.limits import Totals
