@@ -52,7 +52,7 @@ screenshots: $(VENV)/dev.stamp ## draw the README's pictures, and every state of
 	@GRADIO_ANALYTICS_ENABLED=False HF_HUB_OFFLINE=1 $(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 examples: $(VENV)/run.stamp ## draw the loops and posters of the page's examples
-	@$(BIN)/python -m hunyuan_ui.local_endpoint.loops hunyuan_ui/ui/loops
+	@$(BIN)/python -m hunyuan_ui.local_endpoint.example_drawing hunyuan_ui/ui/loops
 
 container: ## build the image and prove what the README says of it
 	@tests/container/prove.sh

@@ -36,10 +36,10 @@ from hunyuan_ui.ui.call_values import CallRules
 from hunyuan_ui.ui.connections import bound_connections
 from hunyuan_ui.ui.gradio_patches import listen_on, wait_for_server
 from hunyuan_ui.ui.page import build_page, launch_options
+from hunyuan_ui.ui.replica_answers import build_answer_routes
 from hunyuan_ui.ui.request_filter import faults, install_request_filter
 from hunyuan_ui.ui.routes import build_routes
 from hunyuan_ui.ui.served_files import served_folders
-from hunyuan_ui.ui.shared_answers import build_answer_routes
 from hunyuan_ui.words import words
 
 END_CALLS_WITHIN_S: Final = 1.0

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Final
 
-from hunyuan_ui.attempts import AttemptLimiter
+from hunyuan_ui.credential_attempts import AttemptLimiter
 from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.job import Visitor
 from hunyuan_ui.setting_values import entered

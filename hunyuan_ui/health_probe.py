@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from hunyuan_ui.errors import SettingsError
+from hunyuan_ui.local_addresses import own_name
 from hunyuan_ui.settings import Settings
-from hunyuan_ui.this_machine import own_name
 
 _WITHIN_S: Final = 4.0
 _DEFAULT_PORT: Final = 7860

@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from hunyuan_ui.errors import Reason, SettingsError
-from hunyuan_ui.this_machine import is_loopback
+from hunyuan_ui.local_addresses import is_loopback
 
 LONGEST_ENTERED: Final = 600  # characters of a key or code that the page takes
 _KEY: Final = re.compile(r"SG_[0-9A-Z]{8,}", re.IGNORECASE)

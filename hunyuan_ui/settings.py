@@ -18,9 +18,9 @@ from hunyuan_ui.env_file import NAMED_BY, add_env_file
 from hunyuan_ui.ephemeral_disks import Storage, mounts_here, storage_of
 from hunyuan_ui.errors import SettingsError, reason
 from hunyuan_ui.gradio_environment import is_installed, read_value, text_of, tidy
-from hunyuan_ui.proxies import DIRECT, Proxies, Proxy
+from hunyuan_ui.local_addresses import is_loopback, listening_name
+from hunyuan_ui.outbound_proxies import DIRECT, Proxies, Proxy
 from hunyuan_ui.setting_values import number, whole
-from hunyuan_ui.this_machine import is_loopback, listening_name
 
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
 CONSOLE_URL: Final = "https://cloud.segmind.com"  # docs/facts/segmind-api.md 3.4

@@ -10,7 +10,7 @@ from itertools import count
 import pytest
 
 from hunyuan_ui.access_code import MOST_GRANTS, AccessCode
-from hunyuan_ui.attempts import (
+from hunyuan_ui.credential_attempts import (
     AT_MOST,
     FRESH_AFTER_S,
     LONGEST_WAIT_S,
@@ -341,7 +341,7 @@ async def test_a_stranger_with_the_code_cannot_fill_the_memory(rig: Rig) -> None
 
 async def test_strangers_cannot_fill_the_memory_with_their_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OF_A_VISITOR", "OF_AN_ADDRESS", "OF_EVERYBODY", "AT_MOST"):
-        monkeypatch.setattr(f"hunyuan_ui.attempts.{name}", Rate(10**9, 1e-9))
+        monkeypatch.setattr(f"hunyuan_ui.credential_attempts.{name}", Rate(10**9, 1e-9))
     store = AttemptsInMemory(Clock(0.0))
     attempts = AttemptLimiter(store=store)
     for number in range(MOST_REMEMBERED // 2 + 50):
@@ -350,7 +350,7 @@ async def test_strangers_cannot_fill_the_memory_with_their_guesses(monkeypatch: 
 
 
 async def test_who_goes_on_guessing_is_remembered_longest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hunyuan_ui.attempts.MOST_REMEMBERED", 2)
+    monkeypatch.setattr("hunyuan_ui.credential_attempts.MOST_REMEMBERED", 2)
     store = AttemptsInMemory(Clock(0.0))
 
     def guess(now: float, limiters: list[Limiter]) -> float:

@@ -23,8 +23,8 @@ ROOMS: dict[str, str] = {
     "file_type": "",
     "ephemeral_disks": "",
     "shielded": "",
-    "this_machine": "",
-    "proxies": "this_machine",
+    "local_addresses": "",
+    "outbound_proxies": "local_addresses",
     "signed_links": "",
     "request": "errors",
     "job": "errors request",
@@ -33,16 +33,17 @@ ROOMS: dict[str, str] = {
     "prompt_list": "errors request wildcards",
     "estimate": "endpoint.contract request",
     "data_folder": "errors",
-    "setting_values": "errors this_machine",
+    "setting_values": "errors local_addresses",
     "gradio_environment": "errors setting_values",
     "env_file": "gradio_environment errors",
     "settings": (
-        "ephemeral_disks endpoint.contract env_file gradio_environment errors this_machine proxies setting_values"
+        "ephemeral_disks endpoint.contract env_file gradio_environment errors local_addresses outbound_proxies "
+        "setting_values"
     ),
-    "health_probe": "errors settings this_machine",
+    "health_probe": "errors settings local_addresses",
     "startup": "cli_output errors setting_values settings words",
-    "attempts": "errors job this_machine",
-    "access_code": "attempts errors job setting_values settings",
+    "credential_attempts": "errors job local_addresses",
+    "access_code": "credential_attempts errors job setting_values settings",
     "limits": "errors job settings",
     "log": "cli_output setting_values settings",
     "notifications": "errors job log words",
@@ -51,16 +52,18 @@ ROOMS: dict[str, str] = {
     "ledger": "checkpoint endpoint.contract errors estimate job limits request",
     "ledger.__main__": "cli_copy",
     "library": "checkpoint errors file_type data_folder job log media request shielded",
-    "endpoint": "checkpoint errors file_type data_folder proxies request shielded",
+    "endpoint": "checkpoint errors file_type data_folder outbound_proxies request shielded",
     "jobs": (
-        "access_code attempts checkpoint csv_text endpoint errors estimate data_folder job ledger library limits "
-        "local_endpoint.app log media notifications prompt_list request setting_values settings shielded "
+        "access_code credential_attempts checkpoint csv_text endpoint errors estimate data_folder job ledger library "
+        "limits local_endpoint.app log media notifications prompt_list request setting_values settings shielded "
         "signed_links"
     ),
-    "local_endpoint": "endpoint.contract errors estimate media prompt_help request setting_values this_machine words",
+    "local_endpoint": (
+        "endpoint.contract errors estimate local_addresses media prompt_help request setting_values words"
+    ),
     "ui": (
-        "csv_text errors estimate file_type job jobs library.exports log this_machine prompt_help prompt_list request "
-        "setting_values settings startup words"
+        "csv_text errors estimate file_type job jobs library.exports local_addresses log prompt_help prompt_list "
+        "request setting_values settings startup words"
     ),
     "app": "errors jobs log startup ui words",
     "check": "endpoint errors estimate data_folder ledger library request settings words",

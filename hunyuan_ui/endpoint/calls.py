@@ -22,7 +22,7 @@ from hunyuan_ui.endpoint.http import (
 )
 from hunyuan_ui.endpoint.responses import Answer
 from hunyuan_ui.errors import OutcomeUnknownError, UnexpectedResponseError
-from hunyuan_ui.proxies import DIRECT, Proxies
+from hunyuan_ui.outbound_proxies import DIRECT, Proxies
 
 JSON_LIMIT: Final = 2 * 1024 * 1024  # bytes of a JSON response (docs/facts/faults-and-security.md, row 25)
 _MOST_KEPT: Final = 100  # connections beyond this are not reused

@@ -21,7 +21,7 @@ import httpx
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.data_folder import is_disk_full
 from hunyuan_ui.endpoint import contract
-from hunyuan_ui.endpoint.embedded import MOST_BYTES, embedded_video
+from hunyuan_ui.endpoint.embedded_video import MOST_BYTES, embedded_video
 from hunyuan_ui.endpoint.http import (
     REDIRECTS,
     TRANSPORT_ERRORS,
@@ -37,7 +37,7 @@ from hunyuan_ui.endpoint.proxy_tunnel import ProxyBackend
 from hunyuan_ui.endpoint.safe_transport import SafeBackend, UrlPolicy
 from hunyuan_ui.errors import DownloadError, MediaError, Reason, StorageError, reason
 from hunyuan_ui.file_type import START_BYTES, is_text
-from hunyuan_ui.proxies import DIRECT, Proxies
+from hunyuan_ui.outbound_proxies import DIRECT, Proxies
 from hunyuan_ui.shielded import shielded
 
 Check: TypeAlias = Callable[[Path], object]

@@ -15,11 +15,11 @@ import httpcore
 import httpx
 
 from hunyuan_ui import __version__
-from hunyuan_ui.endpoint.encodings import EncodingError, decoded, encodings
+from hunyuan_ui.endpoint.content_encoding import EncodingError, decoded, encodings
 from hunyuan_ui.endpoint.proxy_tunnel import ProxyBackend, ProxyRefusedError
 from hunyuan_ui.errors import EndpointUnreachableError, Reason, reason
 from hunyuan_ui.file_type import START_BYTES
-from hunyuan_ui.proxies import DIRECT, Proxies
+from hunyuan_ui.outbound_proxies import DIRECT, Proxies
 
 _LATE: Final = reason("answer_without_end")
 _E = TypeVar("_E", bound=BaseException)

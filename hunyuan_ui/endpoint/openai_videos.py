@@ -27,7 +27,7 @@ from hunyuan_ui.endpoint.contract import (
     is_same_id,
 )
 from hunyuan_ui.endpoint.download import Check, FetchLimits, fetch
-from hunyuan_ui.endpoint.embedded import MOST_BYTES
+from hunyuan_ui.endpoint.embedded_video import MOST_BYTES
 from hunyuan_ui.endpoint.http import REDIRECTS
 from hunyuan_ui.endpoint.responses import Answer, raise_unless_success
 from hunyuan_ui.endpoint.retry_after import retry_after_s
@@ -44,7 +44,7 @@ from hunyuan_ui.errors import (
     UnexpectedResponseError,
     reason,
 )
-from hunyuan_ui.proxies import DIRECT, Proxies
+from hunyuan_ui.outbound_proxies import DIRECT, Proxies
 from hunyuan_ui.request import VideoRequest
 
 _MOST_LISTED: Final = 100

@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 import anyio
 import httpcore
 
-from hunyuan_ui.proxies import Proxies, Proxy
+from hunyuan_ui.outbound_proxies import Proxies, Proxy
 
 _LONGEST_HEAD: Final = 16 * 1024  # bytes of a proxy's response head
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3})\b")

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import Accepted, Metrics, RemoteResult, RemoteState, RemoteStatus
-from hunyuan_ui.endpoint.embedded import embedded_video
+from hunyuan_ui.endpoint.embedded_video import embedded_video
 from hunyuan_ui.endpoint.http import REDIRECTS
 from hunyuan_ui.endpoint.named_cost import is_cost
 from hunyuan_ui.endpoint.retry_after import retry_after_s

@@ -17,16 +17,16 @@ import httpx
 
 from hunyuan_ui.endpoint import contract, responses
 from hunyuan_ui.endpoint.calls import CALM, JSON_LIMIT, Calls, Reply, Timeouts
+from hunyuan_ui.endpoint.content_encoding import SNIFFED
 from hunyuan_ui.endpoint.contract import Accepted, HistoryRow, Metrics, RemoteResult, RemoteStatus
 from hunyuan_ui.endpoint.download import Check, SaveLimits, save
-from hunyuan_ui.endpoint.embedded import MOST_BYTES
-from hunyuan_ui.endpoint.encodings import SNIFFED
+from hunyuan_ui.endpoint.embedded_video import MOST_BYTES
 from hunyuan_ui.endpoint.history import PastRequest, PastRequests, history_row, list_query
 from hunyuan_ui.endpoint.http import body_of, content_length, read_start
 from hunyuan_ui.endpoint.responses import Answer
 from hunyuan_ui.errors import AuthenticationError, DownloadError, reason
 from hunyuan_ui.file_type import is_text, video_type
-from hunyuan_ui.proxies import DIRECT, Proxies
+from hunyuan_ui.outbound_proxies import DIRECT, Proxies
 from hunyuan_ui.request import VideoRequest
 
 LIST_LIMIT: Final = 8 * 1024 * 1024  # bytes of a page of 100 requests, each with its prompts

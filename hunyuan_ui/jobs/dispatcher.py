@@ -15,12 +15,12 @@ from hunyuan_ui.data_folder import LOCK_NAME
 from hunyuan_ui.endpoint.retry_after import LONGEST_S
 from hunyuan_ui.errors import EndpointError, SpendLimitError, StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
-from hunyuan_ui.jobs.at_engine import wants_key
 from hunyuan_ui.jobs.data_folder_watch import HOLDS, LOOK_EVERY_S, DataFolderWatch
+from hunyuan_ui.jobs.engine_jobs import wants_key
 from hunyuan_ui.jobs.job_run import JobRun
 from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.jobs.services import NeedsKeyError, Services
-from hunyuan_ui.jobs.waits import WARMING, backoff_s
+from hunyuan_ui.jobs.wait_times import WARMING, backoff_s
 from hunyuan_ui.ledger import TakenOverError, needs_review
 from hunyuan_ui.settings import Settings
 
@@ -314,7 +314,7 @@ class Dispatcher:
             if live.phase is Phase.PAUSED and live.job.is_active:
                 self._wake.set()  # its slot is free
                 await live.wait_for_attempt(_KEY_CHECK_S if live.retry_at is None else live.retry_at - time.monotonic())
-        await self._services.outcomes.reload()  # before the end is announced
+        await self._services.estimates.reload()  # before the end is announced
 
     def _hold_at_limit(self, live: LiveJob) -> None:
         """Put a job back to waiting after its claim was refused by a limit."""

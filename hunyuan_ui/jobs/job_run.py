@@ -33,11 +33,18 @@ from hunyuan_ui.errors import (
     reason,
 )
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase
-from hunyuan_ui.jobs.at_engine import STOPPED, engine_usage, id_at_engine, pause_unless_warm, priced_by_time
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of, problem_of_lost
+from hunyuan_ui.jobs.engine_jobs import STOPPED, engine_usage, id_at_engine, pause_unless_warm, priced_by_time
 from hunyuan_ui.jobs.live_job import JobCommits, LiveJob
 from hunyuan_ui.jobs.services import KEY, NeedsKeyError, Service, Services
-from hunyuan_ui.jobs.waits import ALL_TAKEN_S, LATE_LOOK_S, SLOWEST_FETCH_S, SLOWEST_RETRY_S, backoff_s, poll_wait_s
+from hunyuan_ui.jobs.wait_times import (
+    ALL_TAKEN_S,
+    LATE_LOOK_S,
+    SLOWEST_FETCH_S,
+    SLOWEST_RETRY_S,
+    backoff_s,
+    poll_wait_s,
+)
 from hunyuan_ui.ledger import CHARGED, NAMED, UNCONFIRMED
 
 if TYPE_CHECKING:  # imported only if an engine is set

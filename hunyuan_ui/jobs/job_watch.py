@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S
 from hunyuan_ui.errors import AccessError
 from hunyuan_ui.job import Job, JobStatus, Phase, Visitor
-from hunyuan_ui.jobs.at_engine import STOPPED, can_be_stopped
+from hunyuan_ui.jobs.calibrated_estimates import CalibratedEstimates
 from hunyuan_ui.jobs.dispatcher import Dispatcher
+from hunyuan_ui.jobs.engine_jobs import STOPPED, can_be_stopped
 from hunyuan_ui.jobs.job_view import JobView
 from hunyuan_ui.jobs.live_job import PHASE_OF, VolatileState, state_of
-from hunyuan_ui.jobs.recent_outcomes import RecentOutcomes
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.settings import Settings
 
@@ -117,10 +117,10 @@ class JobWatch:
         return QueueState([job.id for job in board.waiting()], starts, states)
 
     def _starts(self, in_flight: list[Job], waiting: list[Job]) -> dict[str, float]:
-        outcomes, now = self._services.outcomes, self._services.ledger.now()
+        estimates, now = self._services.estimates, self._services.ledger.now()
 
         def entries(jobs: list[Job]) -> list[QueueEntry]:
-            return [QueueEntry(job.id, job.visitor, _left_s(job, outcomes, now)) for job in jobs]
+            return [QueueEntry(job.id, job.visitor, _left_s(job, estimates, now)) for job in jobs]
 
         settings = self._settings
         return starts_in_s(entries(in_flight), entries(waiting), settings.concurrency, one_each=settings.is_public)
@@ -128,7 +128,7 @@ class JobWatch:
     def _view_of(self, job: Job, queue: QueueState) -> JobView:
         live = self._dispatcher.live.get(job.id)
         job = live.job if live is not None else job
-        usual = self._services.outcomes.estimate(job.request, job.payer)
+        usual = self._services.estimates.estimate(job.request, job.payer)
         began = job.began_at
         if not job.is_active or (live is None and job.id not in queue.states):
             # Another process may hold the folder and run the job.
@@ -192,8 +192,8 @@ def starts_in_s(
     return starts
 
 
-def _left_s(job: Job, outcomes: RecentOutcomes, now: float) -> float | None:
-    usual = outcomes.estimate(job.request, job.payer)
+def _left_s(job: Job, estimates: CalibratedEstimates, now: float) -> float | None:
+    usual = estimates.estimate(job.request, job.payer)
     # A preview is rendered locally in seconds; the formula describes the service.
     if job.is_preview and not usual.is_calibrated:
         return None

@@ -17,7 +17,7 @@ from hunyuan_ui.endpoint.contract import RECORD_LIFE_S
 from hunyuan_ui.errors import HunyuanUIError, StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.jobs.waits import QueuePause, backoff_s
+from hunyuan_ui.jobs.wait_times import QueuePause, backoff_s
 from hunyuan_ui.ledger import TakenOverError
 
 OVERDUE_TIMES: Final = 10  # of the expected seconds, as for costs (docs/architecture.md 3)

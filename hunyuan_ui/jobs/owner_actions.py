@@ -8,7 +8,7 @@ from typing import Final
 
 from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode
-from hunyuan_ui.attempts import AttemptLimiter
+from hunyuan_ui.credential_attempts import AttemptLimiter
 from hunyuan_ui.errors import AccessError, EndpointError, InvalidRequestError, StorageError
 from hunyuan_ui.job import DAY_S, Job, JobStatus, Visitor
 from hunyuan_ui.jobs.dispatcher import Dispatcher
@@ -137,7 +137,7 @@ class OwnerActions:
         if corrected is None:
             raise AccessError("not_yours")
         log.event("job.corrected", job=job_id, cost_microusd=corrected.cost_microusd)
-        await self._services.outcomes.reload()
+        await self._services.estimates.reload()
         self._dispatcher.recheck_limits()
         return corrected
 

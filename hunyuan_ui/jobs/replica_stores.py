@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode
-from hunyuan_ui.attempts import Change, Limiter, Rate
+from hunyuan_ui.credential_attempts import Change, Limiter, Rate
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobProblem
 from hunyuan_ui.jobs.ledger_thread import LedgerThread

@@ -22,9 +22,9 @@ from hunyuan_ui.jobs.live_job import PHASE_OF, LiveJob, VolatileState, state_of
 from hunyuan_ui.jobs.recovery import end_preview
 from hunyuan_ui.jobs.replica_stores import ReplicaAccess, ReplicaCalls, ReplicaLists
 from hunyuan_ui.jobs.services import KEY, Services
-from hunyuan_ui.jobs.waits import WARMING
+from hunyuan_ui.jobs.wait_times import WARMING
 from hunyuan_ui.ledger.replica_updates import Pause, ReplicaRequest, SharedJob
-from hunyuan_ui.ledger.shared import SharedLedger
+from hunyuan_ui.ledger.shared_ledger import SharedLedger
 
 LEASE_RENEWAL_S: Final = 3.0
 TICK_S: Final = 1.0
@@ -214,7 +214,7 @@ class Replicas:
         if updates.done_at != self._done_at:
             # All replicas must show the same price.
             self._done_at = updates.done_at
-            await self._services.outcomes.reload()
+            await self._services.estimates.reload()
         await self._share_pause(updates.pause)
         if updates.has_parked:
             await self._take_over_parked()

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode
-from hunyuan_ui.attempts import AttemptLimiter
+from hunyuan_ui.credential_attempts import AttemptLimiter
 from hunyuan_ui.errors import AccessError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.estimate import Estimate, predicted_seconds
 from hunyuan_ui.job import MICRO, OWNER, InClick, InList, Job, JobProblem, JobStatus, Payer, Visitor, is_id
-from hunyuan_ui.jobs.at_engine import can_be_stopped
 from hunyuan_ui.jobs.batch import Batches
 from hunyuan_ui.jobs.dispatcher import Dispatcher
+from hunyuan_ui.jobs.engine_jobs import can_be_stopped
 from hunyuan_ui.jobs.history_import import HistoryImport
 from hunyuan_ui.jobs.job_view import JobView, Spending
 from hunyuan_ui.jobs.job_watch import JobWatch
@@ -282,7 +282,7 @@ class JobRunner:
     def estimate(self, request: VideoRequest, payer: Payer | None = None) -> Estimate:
         """Return the expected seconds and cost of a request, calibrated by this service's finished jobs."""
         kind: Payer = payer or ("nobody" if self.settings.is_preview else "owner")
-        return self._services.outcomes.estimate(request, kind)
+        return self._services.estimates.estimate(request, kind)
 
     async def video_path(self, job_id: str, visitor: Visitor) -> Path:
         """Return the path of a finished video.

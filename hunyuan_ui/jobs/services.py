@@ -21,10 +21,10 @@ from hunyuan_ui.endpoint.http import ASGIApp, InProcessTransport
 from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import AccessError, StorageError
 from hunyuan_ui.job import DAY_S, Job, JobProblem, is_id, new_id
+from hunyuan_ui.jobs.calibrated_estimates import CalibratedEstimates
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
-from hunyuan_ui.jobs.recent_outcomes import RecentOutcomes
 from hunyuan_ui.jobs.visitor_keys import KeyRing
-from hunyuan_ui.jobs.waits import QueuePause
+from hunyuan_ui.jobs.wait_times import QueuePause
 from hunyuan_ui.ledger import (
     DATABASE_URL,
     FILE_NAME,
@@ -84,7 +84,7 @@ class Services:
     exports: Exports
     folder: DataFolder
     keys: KeyRing
-    outcomes: RecentOutcomes
+    estimates: CalibratedEstimates
     reads: LedgerThread
     links: SignedLinks
     limits: SpendLimits
@@ -94,7 +94,7 @@ class Services:
 
     def check_sending(self, job: Job, totals: Totals) -> int:
         """Return the reservation of a queued job at sending; errors as `SpendLimits.check_sending`."""
-        most_usd = self.outcomes.estimate(job.request, job.payer).high_usd
+        most_usd = self.estimates.estimate(job.request, job.payer).high_usd
         return self.limits.check_sending(job, totals, most_usd)
 
     def service_for(self, job: Job) -> Service[EndpointClient] | Service[EngineClient]:
@@ -253,7 +253,7 @@ def build_services(
         exports=Exports(folder.path / "exports"),
         folder=folder,
         keys=KeyRing(settings.api_key, engine=_engine_key(settings)),
-        outcomes=RecentOutcomes(ledger, reads, usd_per_hour),
+        estimates=CalibratedEstimates(ledger, reads, usd_per_hour),
         reads=reads,
         limits=SpendLimits(settings),
         links=SignedLinks(folder.path, partial(ledger.secret, LINKS) if ledger.is_shared else None),

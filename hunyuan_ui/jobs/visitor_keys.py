@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from hunyuan_ui.attempts import AttemptLimiter
+from hunyuan_ui.credential_attempts import AttemptLimiter
 from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import AuthenticationError

@@ -25,11 +25,11 @@ from hunyuan_ui.ledger.sqlite import (
     open_ledger,
     was_moved,
 )
-from hunyuan_ui.ledger.store import Replica, TakenOverError
+from hunyuan_ui.ledger.transactions import Replica, TakenOverError
 
 if TYPE_CHECKING:
     from hunyuan_ui.ledger.copy_to_postgres import LedgerCopy
-    from hunyuan_ui.ledger.shared import SharedLedger
+    from hunyuan_ui.ledger.shared_ledger import SharedLedger
 
 DATABASE_URL: Final = "HUNYUAN_UI_DATABASE_URL"
 LINKS: Final = "links"  # name of the secret that signs links
@@ -65,8 +65,8 @@ def open_shared(url: str, replica: ReplicaInfo, *, now: Callable[[], float] = ti
         SettingsError: The packages are not installed, or `postgres.open_postgres` raises it.
     """
     with _packages():
-        from hunyuan_ui.ledger import postgres, shared
-    return shared.SharedLedger(postgres.open_postgres(url), replica, lease_s=LEASE_S, now=now)
+        from hunyuan_ui.ledger import postgres, shared_ledger
+    return shared_ledger.SharedLedger(postgres.open_postgres(url), replica, lease_s=LEASE_S, now=now)
 
 
 def count_jobs_at(url: str) -> int | None:

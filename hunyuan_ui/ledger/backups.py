@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from hunyuan_ui.errors import StorageError
+from hunyuan_ui.ledger.restored_ledger import mark_waiting_unknown
 from hunyuan_ui.ledger.schema import as_storage_error
-from hunyuan_ui.ledger.set_back import mark_waiting_unknown
 
 BACKUPS_KEPT: Final = 5
 

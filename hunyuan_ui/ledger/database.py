@@ -8,7 +8,7 @@ from typing import Protocol
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.ledger.connection import Connection
-from hunyuan_ui.ledger.set_back import LastSent
+from hunyuan_ui.ledger.restored_ledger import LastSent
 
 
 class Database(Protocol):

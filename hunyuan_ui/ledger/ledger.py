@@ -14,7 +14,7 @@ from hunyuan_ui.errors import AccessError, SpendLimitError, code_when_queued
 from hunyuan_ui.job import AT_SERVICE, MICRO, Job, JobProblem, JobStatus, with_budget
 from hunyuan_ui.ledger import account_history
 from hunyuan_ui.ledger.cost import CHARGED, NAMED, money, priced, priced_as_made, priced_so_far
-from hunyuan_ui.ledger.reading import OF_ANOTHER, LedgerReading, is_of_another
+from hunyuan_ui.ledger.queries import OF_ANOTHER, LedgerQueries, is_of_another
 from hunyuan_ui.ledger.schema import (
     COLUMNS,
     NEWEST,
@@ -67,8 +67,8 @@ def as_reserved(job: Job, totals: Totals) -> int:  # noqa: ARG001 - called as ev
     return job.reserved_microusd
 
 
-class Ledger(LedgerReading):
-    """The only writer of the table `jobs`; thread-safe. Arguments are those of `LedgerStore`."""
+class Ledger(LedgerQueries):
+    """The only writer of the table `jobs`; thread-safe. Arguments are those of `LedgerTransactions`."""
 
     # adding jobs
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hunyuan_ui.ledger.reading import LedgerReading
-from hunyuan_ui.ledger.set_back import SentIds
+from hunyuan_ui.ledger.queries import LedgerQueries
+from hunyuan_ui.ledger.restored_ledger import SentIds
 from hunyuan_ui.ledger.sqlite import paid_by_file, want_review_without
 
 
-def is_spending_elsewhere(folder: Path, ledger: LedgerReading) -> bool:
+def is_spending_elsewhere(folder: Path, ledger: LedgerQueries) -> bool:
     """Have the owner confirm the budget if a ledger lacks what was sent from another one; return whether it does.
 
     Args:

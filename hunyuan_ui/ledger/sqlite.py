@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.ledger.backups import back_up, backups_in, check, read_only, restore
+from hunyuan_ui.ledger.restored_ledger import LastSent, mark_waiting_unknown
 from hunyuan_ui.ledger.schema import MIGRATIONS, NEWEST, SELECTED, as_storage_error, migrate, to_job, version_of
-from hunyuan_ui.ledger.set_back import LastSent, mark_waiting_unknown
 
 FILE_NAME: Final = "ledger.sqlite3"
 LOG_NAME: Final = f"{FILE_NAME}-wal"  # the write-ahead log

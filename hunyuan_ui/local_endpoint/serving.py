@@ -10,7 +10,7 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
-from hunyuan_ui.this_machine import in_address, own_name
+from hunyuan_ui.local_addresses import in_address, own_name
 
 _START_WITHIN_S: Final = 20.0
 _STOP_WITHIN_S: Final = 3.0  # time limit for running calls; their jobs end with the process in any case

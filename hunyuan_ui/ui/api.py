@@ -17,7 +17,6 @@ from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.prompt_list import MOST_BYTES, MOST_ROWS
 from hunyuan_ui.request import Parameter, VideoRequest, parameters
 from hunyuan_ui.ui.batch import SUBMIT_MANY, BatchCalls
-from hunyuan_ui.ui.call_slots import LONGEST_STATUS_WAIT_S, Call, CallSlots
 from hunyuan_ui.ui.error_boundary import Event, page_event
 from hunyuan_ui.ui.form import FIELDS, request_from, signature_of
 from hunyuan_ui.ui.mcp_results import NO_TOOL, readable_by_agents
@@ -34,6 +33,7 @@ from hunyuan_ui.ui.visitor import (
     say_for,
     token_of_key,
 )
+from hunyuan_ui.ui.waiting_calls import LONGEST_STATUS_WAIT_S, Call, WaitingCalls
 from hunyuan_ui.words import words
 
 MOST_USD: Final = 1000  # for one video
@@ -59,7 +59,7 @@ class ApiCalls:
 
     def __init__(self, runner: JobRunner) -> None:
         self._runner = runner
-        self.slots = CallSlots(is_public=runner.settings.is_public)
+        self.slots = WaitingCalls(is_public=runner.settings.is_public)
 
     async def generate(self, *values: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Make a video and wait for it, which takes minutes; returns the MP4 and a JSON of what was made."""

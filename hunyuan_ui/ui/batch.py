@@ -20,7 +20,6 @@ from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
 from hunyuan_ui.jobs.batch_files import csv_of, zip_of
 from hunyuan_ui.jobs.batch_view import DELETED, NOT_SENT
 from hunyuan_ui.prompt_list import KINDS, Kind, PromptList, Reading, read_list
-from hunyuan_ui.ui.call_slots import LONGEST_STATUS_WAIT_S, CallSlots
 from hunyuan_ui.ui.form import FIELDS
 from hunyuan_ui.ui.page_json import guarded, json_answer, json_body
 from hunyuan_ui.ui.payment import chosen_payer
@@ -39,6 +38,7 @@ from hunyuan_ui.ui.visitor import (
     token_sent,
     visitor_of,
 )
+from hunyuan_ui.ui.waiting_calls import LONGEST_STATUS_WAIT_S, WaitingCalls
 from hunyuan_ui.words import Words, shown_sum, words_for
 
 LISTS: Final = "/gradio_api/hunyuan/lists"
@@ -75,7 +75,7 @@ class BatchCalls:
         slots: Limits on all calls that wait.
     """
 
-    def __init__(self, runner: JobRunner, slots: CallSlots) -> None:
+    def __init__(self, runner: JobRunner, slots: WaitingCalls) -> None:
         self._runner = runner
         self._slots = slots
 

@@ -13,7 +13,7 @@ import uvicorn
 from gradio import http_server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from hunyuan_ui.this_machine import network_of
+from hunyuan_ui.local_addresses import network_of
 
 MOST: Final = 2_000  # connections at once; fewer if this process may not open four times as many files
 BACKLOG: Final = 128  # connections that the system accepts in one go, before any of them can be refused

@@ -15,7 +15,7 @@ from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.error_boundary import Event, page_event
 from hunyuan_ui.ui.form import amount, sent_in
 from hunyuan_ui.ui.payment import PayEvents, chosen_payer
-from hunyuan_ui.ui.prices import again_of, job_json, opening_form, priced_parts
+from hunyuan_ui.ui.price_texts import again_of, job_json, opening_form, priced_parts
 from hunyuan_ui.ui.variations import COUNTS, LOOKED_BACK, Click, JobSpec, again_id, click_of, variations
 from hunyuan_ui.ui.views import video_json
 from hunyuan_ui.ui.visitor import login_of, say_for, token_of

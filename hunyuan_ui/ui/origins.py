@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from hunyuan_ui.this_machine import HostPort, is_loopback, parse_host_port
+from hunyuan_ui.local_addresses import HostPort, is_loopback, parse_host_port
 
 FRAMES: Final = frozenset({"iframe", "frame", "embed", "object", "fencedframe"})
 _OWN_SITES: Final = ("same-origin", "none")

@@ -8,11 +8,11 @@ from typing import Any, Final, cast
 import gradio as gr
 
 from hunyuan_ui.jobs import JobRunner
-from hunyuan_ui.jobs.at_engine import fields_set_at_engine
+from hunyuan_ui.jobs.engine_jobs import fields_set_at_engine
+from hunyuan_ui.local_addresses import in_address
 from hunyuan_ui.prompt_help.examples import SIGHTS
 from hunyuan_ui.request import SIZE_MULTIPLE
 from hunyuan_ui.settings import Settings
-from hunyuan_ui.this_machine import in_address
 from hunyuan_ui.ui.api import declare_api
 from hunyuan_ui.ui.error_boundary import page_event
 from hunyuan_ui.ui.events import PageEvents
@@ -22,9 +22,9 @@ from hunyuan_ui.ui.gradio_patches import MOST_SESSIONS, LightBlocks, drawing_fil
 from hunyuan_ui.ui.html_part import WEB, part
 from hunyuan_ui.ui.labels import label, translations
 from hunyuan_ui.ui.owner import OWNER_EVENTS, OwnerEvents, build_owner
+from hunyuan_ui.ui.page_head import serve_own_head
 from hunyuan_ui.ui.payment import PAY_EVENTS, build_pay
-from hunyuan_ui.ui.served_head import serve_own_head
-from hunyuan_ui.ui.shared_answers import share_answers
+from hunyuan_ui.ui.replica_answers import share_answers
 from hunyuan_ui.ui.theme import build_theme
 from hunyuan_ui.ui.views import head_of
 from hunyuan_ui.words import languages, words

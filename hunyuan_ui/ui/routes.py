@@ -19,11 +19,11 @@ from hunyuan_ui.ui.batch import build_list_routes
 from hunyuan_ui.ui.example_loops import build_loop_route
 from hunyuan_ui.ui.gallery import build_video_routes
 from hunyuan_ui.ui.health import build_health_route
+from hunyuan_ui.ui.page_head import build_picture_routes
 from hunyuan_ui.ui.page_json import guarded, json_answer
 from hunyuan_ui.ui.payment import allowances, held_by
-from hunyuan_ui.ui.prices import build_price_route, job_json
+from hunyuan_ui.ui.price_texts import build_price_route, job_json
 from hunyuan_ui.ui.prompt_panel import build_prompt_route
-from hunyuan_ui.ui.served_head import build_picture_routes
 from hunyuan_ui.ui.variations import LOOKED_BACK, click_of
 from hunyuan_ui.ui.views import as_json, next_poll_s
 from hunyuan_ui.ui.visitor import token_sent

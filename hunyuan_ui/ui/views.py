@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from hunyuan_ui.job import AT_SERVICE, MICRO, Job, JobStatus, Payer, Phase
 from hunyuan_ui.jobs import JobView, Spending
-from hunyuan_ui.jobs.at_engine import STOPPED
+from hunyuan_ui.jobs.engine_jobs import STOPPED
 from hunyuan_ui.jobs.my_videos import is_favourite
-from hunyuan_ui.jobs.waits import WARMING
+from hunyuan_ui.jobs.wait_times import WARMING
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.words import Words
 

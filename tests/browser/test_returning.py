@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from hunyuan_ui.attempts import OF_A_VISITOR
+from hunyuan_ui.credential_attempts import OF_A_VISITOR
 from hunyuan_ui.limits import SECONDS_BETWEEN_SUBMITS
 from tests.app_process import RunningApp, running_app
 from tests.browser.one_page import open_page

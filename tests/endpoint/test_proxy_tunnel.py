@@ -22,7 +22,7 @@ from hunyuan_ui.endpoint.safe_transport import is_private_name
 from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
 from hunyuan_ui.errors import DownloadError, EndpointUnreachableError, OutcomeUnknownError, reason
 from hunyuan_ui.media import check_mp4
-from hunyuan_ui.proxies import Proxies
+from hunyuan_ui.outbound_proxies import Proxies
 from hunyuan_ui.request import VideoRequest
 from tests.connect_proxy import ConnectProxy
 from tests.raw_service import RawService, answer, redirect, reset

@@ -20,18 +20,18 @@ from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
 from hunyuan_ui.job import Job, JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import (
     JobRunner,
-    at_engine,
     batch,
     build_runner,
     dispatcher,
     endings,
+    engine_jobs,
     history_import,
     job_run,
     job_watch,
     live_job,
     replica_stores,
     replicas,
-    waits,
+    wait_times,
 )
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.request import VideoRequest
@@ -54,16 +54,16 @@ USD_PER_HOUR = 1.46 / TOOK_S * 3600  # so that a video costs as much as at the h
 
 def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     """Shorten the waits that protect a real service."""
-    for module in (job_run, dispatcher, at_engine):
+    for module in (job_run, dispatcher, engine_jobs):
         patch(module, "backoff_s", lambda *_, **__: 0.004)
     patch(live_job, "backoff_s", lambda *_, **__: 0.02)  # a stopped server is asked anew each time
     patch(dispatcher, "_RESTART_S", 0.02)
     patch(dispatcher, "_HELD_S", 0.05)
     patch(job_run, "ALL_TAKEN_S", 0.05)
     patch(endings, "PROOFS", {ending: endings.Proof(4, 0.05) for ending in endings.Ending})
-    patch(waits, "PAUSE_CHECK_S", 0.01)
+    patch(wait_times, "PAUSE_CHECK_S", 0.01)
     patch(batch, "_LOOK_AGAIN_S", 0.02)
-    patch(at_engine, "WARM_CHECK_S", 0.01)
+    patch(engine_jobs, "WARM_CHECK_S", 0.01)
     patch(history_import, "RETRY_S", 0.02)
     patch(ledger, "LEASE_S", 1.0)
     patch(replicas, "LEASE_RENEWAL_S", 0.1)

@@ -9,7 +9,7 @@ import pytest
 
 from hunyuan_ui.errors import AccessError
 from hunyuan_ui.job import MICRO, JobStatus, Phase, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, at_engine
+from hunyuan_ui.jobs import JobRunner, engine_jobs
 from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.words import words
@@ -66,7 +66,7 @@ async def test_three_minutes_of_warming_up_send_nothing_and_lose_nothing(rig: Ri
         first = await click(runner)
         await until(lambda: engine.count("GET", HEALTH) > 2)
         await until(lambda: seen(runner, first, OWNER).phase is Phase.PAUSED)  # not while the engine is being checked
-        await until(lambda: (note := seen(runner, first, OWNER).note) is not None and note.code == at_engine.WARMING)
+        await until(lambda: (note := seen(runner, first, OWNER).note) is not None and note.code == engine_jobs.WARMING)
         assert seen(runner, first, OWNER).job.status is JobStatus.QUEUED
         assert (await ended(runner, first)).status is JobStatus.DONE
         assert clock[0] >= 180.0

@@ -11,7 +11,7 @@ import pytest
 
 from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.job import Job, new_id
-from hunyuan_ui.jobs import JobRunner, build_runner, endings, job_run, waits
+from hunyuan_ui.jobs import JobRunner, build_runner, endings, job_run, wait_times
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from tests.fake_service import FakeService
@@ -23,7 +23,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the waits that protect a real service."""
     monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 0.001)
     monkeypatch.setattr(endings, "PROOFS", {ending: endings.Proof(3, 0.0) for ending in endings.Ending})
-    monkeypatch.setattr(waits, "PAUSE_CHECK_S", 0.02)
+    monkeypatch.setattr(wait_times, "PAUSE_CHECK_S", 0.02)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from hunyuan_ui.attempts import OF_A_VISITOR
+from hunyuan_ui.credential_attempts import OF_A_VISITOR
 from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import AccessError, SpendLimitError, StorageError
 from hunyuan_ui.job import DAY_S, JobStatus, Visitor, new_id
@@ -219,7 +219,7 @@ async def test_an_amount_that_is_put_right_changes_the_estimate_at_once(
     made = job(status=JobStatus.DONE, sent_at=1.0, ended_at=2.0, cost_microusd=1)
     public._services.ledger.adopt(made)
     reload = AsyncMock()
-    monkeypatch.setattr(public._services.outcomes, "reload", reload)
+    monkeypatch.setattr(public._services.estimates, "reload", reload)
     await public.owner.correct(made.id, OWNER, cost_usd=1.46)
     reload.assert_awaited_once()
 

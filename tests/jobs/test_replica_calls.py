@@ -19,7 +19,7 @@ from hunyuan_ui.jobs.ledger_thread import LedgerThread
 from hunyuan_ui.jobs.replica_stores import ReplicaCalls
 from hunyuan_ui.ledger import LEASE_S, ReplicaInfo, shared_stores
 from hunyuan_ui.ledger.postgres import open_postgres
-from hunyuan_ui.ledger.shared import SharedLedger
+from hunyuan_ui.ledger.shared_ledger import SharedLedger
 from hunyuan_ui.ledger.shared_stores import Answer
 from tests.postgres_server import PostgresServer
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from hunyuan_ui import attempts
-from hunyuan_ui.attempts import OF_AN_ADDRESS
+from hunyuan_ui import credential_attempts
+from hunyuan_ui.credential_attempts import OF_AN_ADDRESS
 from hunyuan_ui.errors import AuthenticationError, EndpointUnreachableError
 from hunyuan_ui.job import JobStatus, Phase, Visitor, new_id
 from hunyuan_ui.jobs import visitor_keys
@@ -148,7 +148,7 @@ async def test_what_a_copy_brings_along_is_no_part_of_a_key(public: Settings, se
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse an attempt that would have to wait."""
-    monkeypatch.setattr(attempts, "LONGEST_WAIT_S", 0.0)
+    monkeypatch.setattr(credential_attempts, "LONGEST_WAIT_S", 0.0)
 
 
 @pytest.mark.usefixtures("hasty")

@@ -15,7 +15,7 @@ from hunyuan_ui.errors import SettingsError, StorageError
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.ledger import ReplicaInfo, open_shared
 from hunyuan_ui.ledger.postgres import LET_GO_S, LOCK_TIMEOUT_S, MOST_READERS, open_postgres
-from hunyuan_ui.ledger.shared import SharedLedger
+from hunyuan_ui.ledger.shared_ledger import SharedLedger
 from hunyuan_ui.limits import Totals
 from tests.postgres_server import PostgresServer, installed, rows_of
 from tests.stored_jobs import PRICE, added, job

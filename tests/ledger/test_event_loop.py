@@ -29,7 +29,7 @@ from hunyuan_ui.ui.events import PageEvents
 from hunyuan_ui.ui.gallery import VIDEOS
 from hunyuan_ui.ui.health import HEALTH
 from hunyuan_ui.ui.owner import OwnerEvents
-from hunyuan_ui.ui.prices import PRICE
+from hunyuan_ui.ui.price_texts import PRICE
 from hunyuan_ui.ui.routes import JOBS, build_routes
 from hunyuan_ui.ui.visitor import VISITOR_HEADER
 from tests.fake_service import FakeService

@@ -13,7 +13,7 @@ import pytest
 from hunyuan_ui.endpoint.contract import CREDITS, SUBMIT_V2
 from hunyuan_ui.errors import AccessError, SpendLimitError
 from hunyuan_ui.job import JobStatus, Phase, Visitor
-from hunyuan_ui.jobs import Order, waits
+from hunyuan_ui.jobs import Order, wait_times
 from hunyuan_ui.prompt_list import read_list
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
@@ -205,7 +205,7 @@ async def test_both_wait_where_the_service_asks_one_of_them_to(rig: Rig, service
 async def test_credits_that_are_gone_stop_both_and_both_go_on(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waits, "PAUSE_CHECK_S", 0.5)
+    monkeypatch.setattr(wait_times, "PAUSE_CHECK_S", 0.5)
     service.on("POST", SUBMIT_V2, [answer(402, {"error": "Insufficient credits"})])
     service.on("GET", CREDITS, answer(200, {"credits": 0.0}))
     async with two(rig) as (one, other):

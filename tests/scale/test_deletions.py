@@ -11,7 +11,7 @@ import pytest
 
 from hunyuan_ui.job import Job, JobStatus
 from hunyuan_ui.jobs import JobRunner, replicas
-from hunyuan_ui.ledger.shared import SharedLedger
+from hunyuan_ui.ledger.shared_ledger import SharedLedger
 from hunyuan_ui.library import bucket as door
 from hunyuan_ui.library.bucket import BucketLimits
 from hunyuan_ui.library.exports import Export

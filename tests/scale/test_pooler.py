@@ -9,7 +9,7 @@ import pytest
 
 from hunyuan_ui.job import JobStatus, new_id
 from hunyuan_ui.ledger import ReplicaInfo, open_shared
-from hunyuan_ui.ledger.shared import SharedLedger
+from hunyuan_ui.ledger.shared_ledger import SharedLedger
 from tests.pooler import TransactionPooler
 from tests.postgres_server import PostgresServer
 from tests.stored_jobs import added

@@ -214,7 +214,7 @@ async def test_the_owner_sees_which_processes_there_are_and_what_each_has(rig: R
 
 
 async def test_tries_at_a_code_are_counted_at_both_together(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hunyuan_ui.attempts.LONGEST_WAIT_S", 0.0)
+    monkeypatch.setattr("hunyuan_ui.credential_attempts.LONGEST_WAIT_S", 0.0)
     rig.settings = PUBLIC | {"access_code": Secret("sesame")}
     async with two(rig) as runners:
         refused: list[str] = []

@@ -20,7 +20,7 @@ from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.request import parameters
 from hunyuan_ui.ui.api import ApiCalls
-from hunyuan_ui.ui.call_slots import LONGEST_STATUS_WAIT_S, WAITING_FOR_ONE_JOB
+from hunyuan_ui.ui.waiting_calls import LONGEST_STATUS_WAIT_S, WAITING_FOR_ONE_JOB
 from hunyuan_ui.words import words
 from tests.app_process import RunningApp, running_app
 

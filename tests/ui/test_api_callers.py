@@ -23,7 +23,9 @@ from hunyuan_ui.jobs import JobRunner, build_runner, endings
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.api import ApiCalls
 from hunyuan_ui.ui.batch import BatchCalls
-from hunyuan_ui.ui.call_slots import (
+from hunyuan_ui.ui.error_boundary import page_event
+from hunyuan_ui.ui.form import FIELDS
+from hunyuan_ui.ui.waiting_calls import (
     ASKING,
     ASKING_OF_ONE_ADDRESS,
     WAITING_CALLS,
@@ -31,10 +33,8 @@ from hunyuan_ui.ui.call_slots import (
     WAITING_OF_ONE_ADDRESS,
     WAITING_OF_ONE_VISITOR,
     Call,
-    CallSlots,
+    WaitingCalls,
 )
-from hunyuan_ui.ui.error_boundary import page_event
-from hunyuan_ui.ui.form import FIELDS
 from hunyuan_ui.words import words
 from tests.fake_service import FakeService, answer, failure
 from tests.faults.rig import until
@@ -426,7 +426,7 @@ def call(job: int = 0, visitor: int = 0, address: str = "203.0.113.5") -> Call:
     ],
 )
 def test_so_many_wait_of_each_kind(is_public: bool, calls: Iterator[Call], most: int) -> None:
-    slots, held = CallSlots(is_public=is_public), list[Any]()
+    slots, held = WaitingCalls(is_public=is_public), list[Any]()
     while slots.has_room(asked := next(calls)):
         held.append(slots.taken(asked))
         held[-1].__enter__()
@@ -446,7 +446,7 @@ async def test_a_job_that_waits_for_its_turn_can_be_waited_for_by_its_own_caller
 
 
 def test_who_does_not_wait_takes_no_place_of_those_who_do() -> None:
-    slots, visitor = CallSlots(is_public=True), Visitor.from_token(new_id())
+    slots, visitor = WaitingCalls(is_public=True), Visitor.from_token(new_id())
     with ExitStack() as quick:
         for _ in range(2 * ASKING):
             assert quick.enter_context(slots.asking(visitor, 0.0)) == 0.0

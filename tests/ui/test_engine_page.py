@@ -14,7 +14,7 @@ from hunyuan_ui.check import State, check
 from hunyuan_ui.estimate import engine_estimate
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.jobs import EngineState, Spending
-from hunyuan_ui.jobs.at_engine import fields_set_at_engine
+from hunyuan_ui.jobs.engine_jobs import fields_set_at_engine
 from hunyuan_ui.jobs.services import build_services
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings

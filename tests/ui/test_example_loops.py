@@ -16,13 +16,13 @@ from starlette.testclient import TestClient
 from hunyuan_ui.job import Visitor
 from hunyuan_ui.jobs import build_runner, services
 from hunyuan_ui.local_endpoint.app import create_app
-from hunyuan_ui.local_endpoint.loops import draw_loops
+from hunyuan_ui.local_endpoint.example_drawing import draw_loops
 from hunyuan_ui.media import facts
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.example_loops import FOLDER, LOOPS, build_loop_route
-from hunyuan_ui.ui.prices import priced_parts
+from hunyuan_ui.ui.price_texts import priced_parts
 from hunyuan_ui.words import words
 
 MOST_BYTES = 600_000

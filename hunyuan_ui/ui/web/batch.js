@@ -1,7 +1,7 @@
 // The prompt list dialog: typed or dropped lists are checked, priced, confirmed at their price, and followed.
 
-import { closedByBack, openAfterReload } from "./back.js";
-import { showChecked, showNote, showOtherRows } from "./batch_checked.js";
+import { closedByBack, openAfterReload } from "./back_button.js";
+import { showChecked, showNote, showOtherRows } from "./batch_check.js";
 import {
   EMPTY,
   hasChoices,
@@ -13,8 +13,8 @@ import {
   textIn,
   wishOf,
   withForm,
-} from "./batch_list.js";
-import { listStanding } from "./batch_standing.js";
+} from "./batch_model.js";
+import { listStanding } from "./batch_progress.js";
 import { lasting, tab } from "./browser.js";
 import { fill, keepingFocus, onSubmit, piecesOf, showText } from "./dom.js";
 import { draftIn } from "./draft.js";
@@ -22,7 +22,7 @@ import { emit, on } from "./events.js";
 import { filled, words } from "./language.js";
 import { steady } from "./misdirected_press.js";
 import { ask } from "./server.js";
-import { beginningOf } from "./written_in.js";
+import { beginningOf } from "./text_language.js";
 
 const EXAMPLE = "A paper boat on a rainy street\nA {red|blue} kite over a hill";
 const DRAFT = "hunyuan_list_draft";
@@ -62,7 +62,7 @@ export function batch({ element, props }) {
   dialog.addEventListener("close", () => keep()); // in the history's entry that the dialog then leaves
   const enter = closedByBack(dialog, open);
   const retry = part("retry").querySelector("input");
-  /** @type {import('./batch_list.js').Draft} */
+  /** @type {import('./batch_model.js').Draft} */
   let draft = { ...EMPTY, ...draftIn(lasting.get(DRAFT), EMPTY) };
   /** @type {string | null} */
   let payer = null;

@@ -1,8 +1,8 @@
 // The page's browser storage, and fallbacks without it: stores may be disabled, partitioned or emptied, may throw on
 // mere access, or silently drop values.
 
-import { agreed } from "./agreed_visitor.js";
 import { isReloading, reload } from "./events.js";
+import { agreed } from "./visitor_token.js";
 
 const VISITOR = "hunyuan_visitor";
 const BY_ADDRESS = "hunyuan_by_address";

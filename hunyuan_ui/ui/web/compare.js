@@ -1,13 +1,13 @@
 // The dialog that plays two videos in sync.
 
-import { closedByBack, openAfterReload } from "./back.js";
+import { closedByBack, openAfterReload } from "./back_button.js";
 import { correction, frameOf, framesOf, isRested, leaderOf, timeOf, timesOf } from "./compare_sync.js";
 import { fill, loadFile, node, piecesOf, prefersCalm, showUnbroken, unload } from "./dom.js";
 import { emit, on } from "./events.js";
 import { filled, words } from "./language.js";
+import { sayWhyUnplayed } from "./playback_failure.js";
 import { ask, filesOf } from "./server.js";
-import { sayWhyUnplayed } from "./unplayed.js";
-import { languageOf, nameOf } from "./written_in.js";
+import { languageOf, nameOf } from "./text_language.js";
 
 const shown = (name, value) => (name === "negative_prompt" && value === "" ? "–" : String(value));
 

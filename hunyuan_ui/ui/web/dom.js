@@ -1,6 +1,6 @@
 // DOM helpers: texts are set as text, never as HTML.
 
-import { beginningOf } from "./written_in.js";
+import { beginningOf } from "./text_language.js";
 
 const FOLD_TRIES = 10;
 const MOST_SECRET = 700; // characters; the server reads 600 of a key or a code

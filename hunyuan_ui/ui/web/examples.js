@@ -6,7 +6,7 @@ import { emit } from "./events.js";
 import { hasPointer, movingIn, onAttention } from "./hover_play.js";
 import { filled, words } from "./language.js";
 import { filesOf, loopOf } from "./server.js";
-import { showWritten } from "./written_in.js";
+import { showWritten } from "./text_language.js";
 
 const HAS_OWN = "hunyuan_own_examples";
 

@@ -1,8 +1,8 @@
 // The form: a choice is applied here immediately, and a click sends the values shown here at that moment. The server
 // only prices; a price for an outdated form is dropped, and each price is shown only beside its form.
 
+import { completeControls } from "./accessible_controls.js";
 import { settledVisitor, visitor } from "./browser.js";
-import { completeControls } from "./controls.js";
 import { node } from "./dom.js";
 import { createDraft } from "./draft.js";
 import { emit, on, onReturn } from "./events.js";
@@ -10,8 +10,8 @@ import { createPriceQuestion } from "./form_price.js";
 import { agreedPrice, createFormValues } from "./form_values.js";
 import { keepLabel, label } from "./generate_button.js";
 import { words } from "./language.js";
+import { onTyping } from "./number_input.js";
 import { request, visitorIs } from "./server.js";
-import { onTyping } from "./typing.js";
 
 const ATTACH_AGAIN_MS = 3000;
 const ATTACHED_WITHIN_MS = 15000;

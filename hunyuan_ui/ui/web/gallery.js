@@ -1,16 +1,16 @@
 // My videos: the grid, its search, and deletions.
 
 import { addressedVideo, channel, setQuery, tab } from "./browser.js";
-import { cardOf, showFavourite } from "./card.js";
-import { createChoice } from "./choice.js";
 import { fill, goToField, isDrawn, piecesOf, reveal } from "./dom.js";
 import { readSettingsFiles } from "./dropped_file.js";
 import { emit, on, onReturn } from "./events.js";
 import { filled, words } from "./language.js";
+import { createNewer } from "./local_changes.js";
 import { steady } from "./misdirected_press.js";
-import { createNewer } from "./newer.js";
+import { createChoice } from "./selection.js";
 import { ask, keeping } from "./server.js";
 import { createDeletions } from "./undo_delete.js";
+import { cardOf, showFavourite } from "./video_card.js";
 
 const SEARCH_AFTER_MS = 250;
 const STOCK = 4; // videos that are loaded beyond the open one

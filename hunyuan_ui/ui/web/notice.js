@@ -5,8 +5,8 @@ import { fill, keepingFocus, onSecret, piecesOf, showText, withControl } from ".
 import { emit, on, onReturn } from "./events.js";
 import { words } from "./language.js";
 import { steady } from "./misdirected_press.js";
-import { sayUnreachable } from "./reach.js";
-import { dayOf } from "./returns.js";
+import { sayUnreachable } from "./server_reachable.js";
+import { dayOf } from "./stale_page.js";
 
 const TEXTS = ["prompt", "negative_prompt"];
 const SECRETS = {

@@ -1,8 +1,8 @@
 // The owner's actions on jobs: in the table of all jobs, and on those that need a decision.
 
+import { requestId } from "./copy_request_id.js";
 import { node, onSubmit, button as plainButton } from "./dom.js";
 import { words } from "./language.js";
-import { requestId } from "./request_id.js";
 
 const COLUMNS = ["when", "status", "payer", "cost", "took", "what", "do", "request"];
 const MOST_USD = 1000000;

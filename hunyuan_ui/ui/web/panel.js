@@ -1,11 +1,11 @@
 // Help under the prompt: words to append, hints, and the suggested improvement.
 
-import { asToolbar } from "./controls.js";
+import { asToolbar } from "./accessible_controls.js";
 import { button, fill, node, piecesOf } from "./dom.js";
 import { emit, on, onReturn } from "./events.js";
 import { words } from "./language.js";
 import { request } from "./server.js";
-import { languageOf } from "./written_in.js";
+import { languageOf } from "./text_language.js";
 
 const REST_MS = 350;
 const HEARD_AFTER_MS = 1200;

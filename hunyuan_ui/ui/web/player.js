@@ -3,9 +3,9 @@
 import { isSmall, prefersCalm, reveal } from "./dom.js";
 import { emit, on } from "./events.js";
 import { words } from "./language.js";
+import { UNREACHABLE, whyUnplayed } from "./playback_failure.js";
 import { onShown } from "./result.js";
 import { filesOf } from "./server.js";
-import { UNREACHABLE, whyUnplayed } from "./unplayed.js";
 
 const MOST_LOADS = 6;
 const LONGEST_LOAD_PAUSE_MS = 32000;

@@ -5,7 +5,7 @@ import { emit, on } from "./events.js";
 import { words } from "./language.js";
 import { steady } from "./misdirected_press.js";
 import { fileOf, request } from "./server.js";
-import { showWritten } from "./written_in.js";
+import { showWritten } from "./text_language.js";
 
 /** Call `show` with the page's initial video, then with each that becomes ready, until it is deleted. */
 export function onShown(props, watch, show, forget) {

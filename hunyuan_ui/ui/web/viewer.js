@@ -1,15 +1,15 @@
 // The dialog of one video: its settings, frames and exports.
 
-import { closedByBack } from "./back.js";
+import { closedByBack } from "./back_button.js";
 import { addressedVideo, setQuery } from "./browser.js";
 import { frameOf, timeOf } from "./compare_sync.js";
 import { fill, goToField, hold, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
 import { emit, on } from "./events.js";
 import { words } from "./language.js";
 import { onMenu } from "./menu.js";
+import { sayWhyUnplayed } from "./playback_failure.js";
 import { fileOf, filesOf, sizeText, timeText } from "./server.js";
-import { sayWhyUnplayed } from "./unplayed.js";
-import { nameOf, showWritten } from "./written_in.js";
+import { nameOf, showWritten } from "./text_language.js";
 
 const EXPORT_WITHIN_MS = 120000;
 

@@ -1,20 +1,20 @@
 // The jobs that this page follows: polling, display, and announcing their ends.
 
+import { createUnderWay } from "./active_job_card.js";
+import { createOthers } from "./active_job_rows.js";
 import { channel, kept, tab } from "./browser.js";
 import { fill, isSmall, keepingFocus, keepingTop, piecesOf, reveal } from "./dom.js";
-import { createEnded, pressOnce } from "./ended.js";
+import { createEnded, pressOnce } from "./ended_job_card.js";
 import { emit, on, onReturn, reload } from "./events.js";
 import { drawSights } from "./examples.js";
-import { createFollowed } from "./followed.js";
+import { createFollowed } from "./followed_jobs.js";
 import { words } from "./language.js";
 import { steady } from "./misdirected_press.js";
-import { createNotify, setTitle } from "./notify.js";
-import { createOthers } from "./other_jobs.js";
+import { createNotify, setTitle } from "./notifications.js";
 import { createPoll } from "./poll.js";
-import { sayUnreachable } from "./reach.js";
 import { requestState, visitorIs } from "./server.js";
-import { createUnderWay } from "./under_way.js";
-import { showWritten } from "./written_in.js";
+import { sayUnreachable } from "./server_reachable.js";
+import { showWritten } from "./text_language.js";
 
 const ABORT_MS = 5000;
 const FIRST_PICTURE_MS = 500;

@@ -1,0 +1,229 @@
+"""LedgerTransactions: the ledger's transactions and clock, on any database."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.job import DAY_S
+from hunyuan_ui.ledger.connection import Connection
+from hunyuan_ui.ledger.database import Database
+from hunyuan_ui.ledger.schema import NEWEST
+
+_PAST: Final = ", ".join(
+    f"{name} = CASE WHEN {name} > :now THEN :now ELSE {name} END"
+    for name in ("updated_at", "sent_at", "ended_at", "not_before", "deleted_at")
+)
+# Rows from the future keep their order: each is dated a microsecond after the one before.
+_TO_THE_PRESENT: Final = f"""
+UPDATE jobs SET created_at = CASE WHEN created_at > begun THEN begun ELSE created_at END, {_PAST}
+FROM (
+    SELECT id AS found, :now + row_number() OVER (ORDER BY created_at, rowid) * 1e-6 AS begun FROM jobs
+    WHERE created_at > :now OR updated_at > :now OR sent_at > :now OR ended_at > :now OR not_before > :now
+        OR deleted_at > :now
+) AS ahead WHERE jobs.id = ahead.found
+"""
+
+
+class LedgerClock:
+    """UTC seconds that are never before the newest stored time; thread-safe.
+
+    While the machine's clock is behind the newest stored time, because it was set back or was once far ahead, time
+    advances from there by the smaller of the two clocks' differences. So a clock jump starts no new day for the daily
+    limit, and a day still ends.
+
+    Args:
+        now: The machine's clock, UTC seconds.
+        steady: A monotonic clock in seconds.
+        newest: The newest stored time, UTC seconds.
+    """
+
+    def __init__(self, now: Callable[[], float], steady: Callable[[], float], newest: float) -> None:
+        self._now = now
+        self._steady = steady
+        self._lock = threading.Lock()
+        self._floor = newest
+        self._seen = now(), steady()
+
+    def now(self) -> float:
+        """Return the time."""
+        return self._read_clocks()[0]
+
+    @property
+    def machine(self) -> float:
+        """The machine's UTC seconds, correct or not."""
+        return self._now()
+
+    @property
+    def ahead_s(self) -> float:
+        """Seconds that the ledger is ahead of the machine's clock if more than a day, else 0."""
+        now, machine = self._read_clocks()
+        return now - machine if now - machine > DAY_S else 0.0
+
+    def hold(self, newest: float) -> None:
+        """Never return a time before this stored one."""
+        with self._lock:
+            self._floor = max(self._floor, newest)
+
+    def start_over(self, newest: float) -> None:
+        """Reset the lower bound to this time."""
+        with self._lock:
+            self._floor = newest
+
+    def _read_clocks(self) -> tuple[float, float]:
+        with self._lock:
+            now, steady = self._now(), self._steady()
+            self._floor += max(0.0, min(now - self._seen[0], steady - self._seen[1]))
+            self._seen = now, steady
+            return max(now, self._floor), now
+
+
+class TakenOverError(Exception):
+    """Another process has taken over the job; raised only for a shared ledger, and caught inside the runner."""
+
+
+class Replica(NamedTuple):
+    """A process that shares the ledger: when it started (UTC seconds), when it was last seen, and its jobs."""
+
+    name: str
+    started_at: float
+    seen_s_ago: float
+    waiting: int
+    in_flight: int
+    is_this: bool
+
+
+class LedgerTransactions:
+    """An open ledger; thread-safe. Each method raises StorageError if the database cannot be read or written.
+
+    Args:
+        database: From `open_ledger` or `open_postgres`; closed by `close`.
+        now: The machine's clock, UTC seconds.
+        steady: A monotonic clock in seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        now: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.database = database
+        self._connection: Connection  # of the current transaction
+        self._stored_at = 0.0  # time stored by the current transaction, UTC seconds
+        self._changed_at = 0.0  # the same, once it has changed or added a row
+        self._changes = 0
+        self._lock = threading.RLock()
+        with self._reading() as read:
+            (newest,) = read.execute(NEWEST).fetchone()
+        self._clock = LedgerClock(now, steady, newest)
+
+    is_shared = False  # by several processes, each with its own jobs
+    process = ""  # id of this one of those
+    _room = ""  # condition: a slot for one more job is free
+    _own: Mapping[str, Any] = MappingProxyType({})  # columns that assign a job to this process
+    _unshown: Mapping[str, Any] = MappingProxyType({})  # columns that take back what was published of a job
+
+    def secret(self, name: str, first: bytes) -> bytes:  # noqa: ARG002 - another ledger has names
+        """Return the secret that all processes use under a name."""
+        return first
+
+    def replicas(self) -> list[Replica]:
+        """Return the processes that share the ledger, oldest first; none with a single process."""
+        return []
+
+    def elsewhere(self) -> set[str]:
+        """Return the ids of the jobs that other processes work on."""
+        return set()
+
+    def now(self) -> float:
+        """Return UTC seconds that never decrease, so that a clock set back starts no new day."""
+        return self._clock.now()
+
+    @property
+    def ahead_s(self) -> float:
+        """Seconds that the newest stored time is ahead of the machine's clock if more than a day, else 0."""
+        return self._clock.ahead_s
+
+    @property
+    def changes(self) -> int:
+        """Number of committed transactions since the ledger was opened."""
+        return self._changes
+
+    @property
+    def problem(self) -> StorageError | None:
+        """Why the database is unavailable at the moment; None if the last attempt succeeded."""
+        last_sent = self.database.last_sent
+        return self.database.problem or (last_sent and last_sent.problem)
+
+    def try_again(self) -> None:
+        """Check whether the database is reachable.
+
+        Raises:
+            StorageError: It is not.
+        """
+        with self._reading() as read:
+            read.execute(NEWEST).fetchone()
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self.database.close()
+
+    def set_clock_right(self) -> int:
+        """Set every stored time that is ahead of the machine's clock to the present; return the number of jobs.
+
+        Costs counted for a later day then count for today. Nothing changes unless the newest time is more than a day
+        ahead: otherwise a clock that was only set back would start a new day once it is corrected.
+
+        Raises:
+            StorageError: The ledger cannot be written.
+        """
+        with self._lock:
+            if not self.ahead_s:
+                return 0
+            with self._transaction("clock"):
+                now = self._clock.machine
+                moved = self._connection.execute(_TO_THE_PRESENT, {"now": now}).rowcount
+                if (last_sent := self.database.last_sent) is not None:
+                    last_sent.set_back(self._connection.execute(NEWEST).fetchone()[0])
+            self._clock.start_over(now)
+        return moved
+
+    @contextmanager
+    def _transaction(self, name: str) -> Generator[None]:
+        with self._lock:
+            self._stored_at = self._changed_at = 0.0
+            with self.database.transaction(name) as self._connection:
+                yield
+            self._changes += 1
+            if self._changed_at and (last_sent := self.database.last_sent) is not None:
+                last_sent.stored(self._changed_at, is_sent=name == "claim")
+            self._clock.hold(self._stored_at)
+
+    def _stamp(self) -> float:
+        """Return the time that the current transaction stores; `now` returns it only after the commit."""
+        self._stored_at = self._clock.now()
+        return self._stored_at
+
+    def _see(self, newest: float) -> None:
+        """Compare the newest stored time, inside a transaction, with what this process knows."""
+        if (last_sent := self.database.last_sent) is not None:
+            last_sent.check(newest)
+        self._clock.hold(newest)
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return self.database.reading()
+
+    def _take(self, job_ids: Sequence[str]) -> None:
+        """Assign jobs to this process, in the transaction that stores them."""
+
+    def _waiting_on(self, key_mark: str) -> int:  # noqa: ARG002 - where there is one process, that knows it by itself
+        """Return how many queued jobs of all processes wait on a key, inside a transaction."""
+        return 0

@@ -1,0 +1,78 @@
+// The large card of an unfinished job: its phase, elapsed time and progress bar, and its actions.
+
+import { words } from "./language.js";
+import { setTitle } from "./notifications.js";
+import { progress } from "./progress.js";
+import { keeping } from "./server.js";
+import { showWritten } from "./text_language.js";
+
+/**
+ * @param {any} part The elements of the card.
+ * @param {() => boolean} isPublic Whether strangers can reach this page.
+ * @param {(text: string) => void} say Announces it to screen readers.
+ */
+export function createUnderWay(part, isPublic, say) {
+  /** @type {any} */
+  let shown = null;
+  let seenAt = 0;
+  const hasAddress = () => isPublic() && keeping() !== "kept";
+
+  // How the job is found again after closing the page; the text must be true of this browser.
+  function keepText() {
+    if (keeping() === "kept") return words["keep.kept"];
+    if (!hasAddress()) return words["keep.everybody"];
+    return words[keeping() === "nothing" ? "keep.nothing" : "keep.address"];
+  }
+
+  /** Show a job, or that one is followed silently, or none. */
+  function draw(job, resting) {
+    const before = shown;
+    shown = job;
+    seenAt = performance.now();
+    if (!job) {
+      showWritten(part("stopped-prompt"), resting ? resting.prompt : "");
+      part("stopped-keep").textContent = keepText();
+      if (!document.hidden) setTitle("");
+      return;
+    }
+    part("phase").textContent = job.phase_text;
+    part("usual").textContent = job.usual_text;
+    part("note").textContent = job.note_text;
+    showWritten(part("prompt"), job.prompt);
+    part("keep").textContent = keepText();
+    part("address").hidden = !hasAddress();
+    part("ask").hidden = !job.can_ask;
+    part("cancel").hidden = !job.can_cancel && !job.can_stop;
+    part("cancel").textContent = job.can_stop ? words.stop_run : words.cancel;
+    part("stop").hidden = job.can_cancel;
+    if (before?.phase_text !== job.phase_text || before.is_late !== job.is_late)
+      say([job.phase_text, job.note_text].filter(Boolean).join(". "));
+    tick();
+  }
+
+  function tick() {
+    if (!shown) return;
+    const { clock, share } = progress(shown, performance.now() - seenAt);
+    part("clock").textContent = clock;
+    part("bar").hidden = !shown.is_moving;
+    part("bar").toggleAttribute("data-unsure", !shown.usual_s);
+    part("bar").setAttribute("aria-valuenow", Math.round(share * 100));
+    part("bar").setAttribute("aria-label", shown.phase_text);
+    // A share of the usual time would be read out as a percentage of the work.
+    part("bar").setAttribute("aria-valuetext", shown.progress ? `${shown.progress}%` : `${clock} ${shown.usual_text}`);
+    part("bar").firstElementChild.style.width = `${share * 100}%`;
+    setTitle(`${clock} ${shown.phase_text}`.trim());
+  }
+
+  function showReconnecting() {
+    if (!shown) return;
+    if (shown.phase_text !== words.reconnecting) say(words.reconnecting);
+    shown = { ...shown, phase_text: words.reconnecting };
+    part("phase").textContent = words.reconnecting;
+    part("usual").textContent = "";
+    part("note").textContent = words.reconnecting_help;
+  }
+
+  setInterval(tick, 500);
+  return { draw, showReconnecting };
+}

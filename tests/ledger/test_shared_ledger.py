@@ -1,0 +1,378 @@
+"""Several ledgers on one database: leases, ownership of jobs, and the rights of a process that lost its jobs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from hunyuan_ui.errors import HunyuanUIError
+from hunyuan_ui.job import Job, JobProblem, JobStatus, new_id
+from hunyuan_ui.ledger import ReplicaInfo, TakenOverError, open_shared
+from hunyuan_ui.ledger.connection import Cursor, Values
+from hunyuan_ui.ledger.postgres import _Statements, open_postgres
+from hunyuan_ui.ledger.shared_ledger import SharedLedger
+from hunyuan_ui.limits import Totals
+from tests.postgres_server import PostgresServer
+from tests.stored_jobs import ALICE, BOB, DAY_S, NOON, PRICE, Clock, added, anything_goes, finished, in_status, job
+
+LEASE_S = 0.5
+Opened = Callable[..., SharedLedger]
+
+
+@pytest.fixture
+def opened(tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
+    """Open ledgers of processes that share a database; each has acquired its lease."""
+    monkeypatch.setattr("hunyuan_ui.ledger.LEASE_S", LEASE_S)
+    url, made = postgres_server.url(tmp_path), list[SharedLedger]()
+
+    def open_one(
+        name: str = "a", *, places: int = 4, one_each: bool = False, now: Callable[[], float] = time.time
+    ) -> SharedLedger:
+        made.append(open_shared(url, ReplicaInfo(new_id(), name, places, one_each), now=now))
+        made[-1].renew_lease()
+        return made[-1]
+
+    yield open_one
+    for ledger in made:
+        ledger.close()
+
+
+def lapse(*living: SharedLedger) -> None:
+    """Let all leases expire except those of the living."""
+    give_up_at = time.monotonic() + 3 * LEASE_S
+    while time.monotonic() < give_up_at:
+        for ledger in living:
+            ledger.renew_lease()
+        time.sleep(LEASE_S / 4)
+
+
+def statuses(ledger: SharedLedger) -> list[JobStatus]:
+    return [found.status for found in ledger.jobs(None)]
+
+
+def test_a_deleted_job_leaves_nothing_that_was_published_of_it(opened: Opened) -> None:
+    ledger = opened()
+    sent = added(ledger)
+    ledger.claim(sent.id)
+    ledger.mark_running(sent.id, "request-1")
+    ledger.show({sent.id: ('{"note": "no heron in the prompt"}', True)})
+    ledger.mark_lost(sent.id, JobProblem.from_code("video_lost", request_id="request-1"))
+    ledger.hide(sent.id)
+    assert "heron" not in str(ledger._connection.execute("SELECT * FROM jobs").fetchall())
+
+
+def test_no_step_of_a_job_goes_to_the_server_more_often_than_it_must(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Besides begin and commit: one read of the job, with everything else that the step needs, and the change."""
+    ledger, asked = opened(), list[str]()
+
+    def execute(self: Any, statement: str, values: Values = ()) -> Cursor:
+        asked.append(statement)
+        return run(self, statement, values)
+
+    run = _Statements.execute
+    monkeypatch.setattr(_Statements, "execute", execute)
+    finished(ledger)
+    steps = ["SELECT", "INSERT", *["SELECT", "UPDATE"] * 4]
+    assert [statement.split()[0] for statement in asked] == steps
+
+
+def test_a_dead_ones_jobs_are_taken_once_and_what_it_was_sending_is_unknown(opened: Opened) -> None:
+    dead, one, two = opened("dead"), opened("one"), opened("two")
+    queued, sending, running, loading = (added(dead, str(number)) for number in range(4))
+    for sent in (sending, running, loading):
+        dead.claim(sent.id, key="its key's mark")
+    dead.mark_running(running.id, "r1")
+    dead.mark_running(loading.id, "r2")
+    dead.mark_downloading(loading.id, request_id="r2", result_url=None, cost_usd=1.0, inference_s=1.0)
+    dead.renew_lease()
+    assert not one.updates().has_unowned
+    assert one.take_over() == []
+    lapse(one, two)
+    assert one.updates().has_unowned
+    marks = {taken.id: taken.notes.get("key") for taken in one.take_over()}
+    assert marks == {queued.id: None, running.id: "its key's mark", loading.id: "its key's mark"}
+    assert two.take_over() == []
+    assert not two.updates().has_unowned
+    assert one.updates().own == {queued.id, running.id, loading.id}
+    assert one.get(sending.id).status is JobStatus.UNKNOWN  # type: ignore[union-attr]
+    assert [replica.name for replica in one.replicas()] == ["one", "two"]
+
+
+def test_who_wakes_up_late_loses_every_transition(opened: Opened) -> None:
+    late, other = opened("late"), opened("other")
+    queued, running = added(late, "a"), added(late, "b")
+    late.claim(running.id)
+    late.mark_running(running.id, "r1")
+    lapse(other)
+    assert len(other.take_over()) == 2
+    late.renew_lease()
+    problem = JobProblem.from_code("interrupted")
+    assert late.claim(queued.id) is None
+    for change in (
+        lambda: late.own(queued.id),
+        lambda: late.mark_failed(queued.id, problem),
+        lambda: late.mark_running(running.id, "r1"),
+        lambda: late.mark_downloading(running.id, request_id="r1", result_url=None, cost_usd=1, inference_s=1),
+        lambda: late.mark_lost(running.id, problem),
+        lambda: late.mark_unknown(running.id, problem),
+    ):
+        with pytest.raises(TakenOverError):
+            change()
+    assert sorted(statuses(other)) == [JobStatus.QUEUED, JobStatus.RUNNING]
+    assert other.claim(queued.id) is not None
+    assert late.updates().own == set()
+
+
+def taken_over(opened: Opened) -> tuple[SharedLedger, SharedLedger, Job]:
+    """Return a process that has sent a job and fell silent, the one that took over from it, and the job."""
+    late, other = opened("late"), opened("other")
+    sent = added(late)
+    late.claim(sent.id)
+    lapse(other)
+    other.take_over()
+    return late, other, sent
+
+
+@pytest.mark.parametrize("answer", ["id", "video"])
+def test_a_late_answer_to_its_own_post_brings_the_job_back_to_its_sender(opened: Opened, answer: str) -> None:
+    late, other, sent = taken_over(opened)
+    if answer == "id":
+        back = late.mark_running(sent.id, "r1")
+        assert back.status is JobStatus.RUNNING
+    else:
+        back = late.mark_downloading(sent.id, request_id="r1", result_url=None, cost_usd=1.4, inference_s=2)
+        assert back.status is JobStatus.DOWNLOADING
+    assert (back.request_id, back.ended_at, back.problem) == ("r1", None, None)
+    assert late.own(sent.id) == back
+    with pytest.raises(TakenOverError):
+        other.own(sent.id)
+
+
+@pytest.mark.parametrize("learned", ["not sent", "refused"])
+def test_what_its_own_process_learns_late_of_a_post_that_costs_nothing_ends_the_doubt(
+    opened: Opened, learned: str
+) -> None:
+    late, other, sent = taken_over(opened)
+    refused = JobProblem.from_code("refused", status=422, detail="")
+    if learned == "not sent":
+        ended = late.requeue(sent.id, late.now() + 5, JobProblem.from_code("unreachable", reason="ConnectTimeout"))
+    else:
+        ended = late.mark_failed(sent.id, refused)
+    assert ended == other.get(sent.id)
+    assert ended.status is JobStatus.FAILED
+    assert ended.problem == (JobProblem.from_code("stood_still") if learned == "not sent" else refused)
+    assert other.totals("").total_microusd == 0
+    assert other.updates().has_unowned is False
+
+
+def test_a_cost_that_its_own_process_learns_late_is_counted(opened: Opened) -> None:
+    late, other, sent = taken_over(opened)
+    late.mark_unknown(sent.id, JobProblem.from_code("refused_but_charged", status=500, detail=""), cost_usd=1.25)
+    assert other.totals("").total_microusd == 1_250_000
+
+
+def test_what_is_learned_late_adds_no_word_to_a_deleted_job(opened: Opened) -> None:
+    late, other, sent = taken_over(opened)
+    assert other.hide(sent.id)
+    with pytest.raises(TakenOverError):
+        late.mark_failed(sent.id, JobProblem.from_code("refused", status=422, detail=sent.request.prompt))
+    assert "heron" not in str(other._connection.execute("SELECT * FROM jobs").fetchall())
+
+
+def test_nothing_learned_late_outweighs_the_owners_word(opened: Opened) -> None:
+    late, other, sent = taken_over(opened)
+    other.settle_unknown(sent.id, was_charged=True)
+    with pytest.raises(TakenOverError):
+        late.requeue(sent.id, None, None)
+    assert other.totals("").total_microusd == sent.reserved_microusd
+
+
+def test_a_late_answer_after_the_owners_word_is_kept_and_changes_nothing_else(opened: Opened) -> None:
+    late, other, sent = taken_over(opened)
+    other.settle_unknown(sent.id, was_charged=True)
+    with pytest.raises(TakenOverError):
+        late.mark_running(sent.id, "r1")
+    kept = other.get(sent.id)
+    assert kept is not None
+    assert (kept.status, kept.request_id) == (JobStatus.LOST, "r1")
+    assert other.retry_lost(sent.id) is not None
+    assert other.updates().own == {sent.id}
+
+
+@pytest.mark.parametrize("settle", ["decision", "amount"])
+def test_a_late_answer_that_the_service_has_the_request_outweighs_the_word_that_nothing_was_charged(
+    opened: Opened, settle: str
+) -> None:
+    late, other, sent = taken_over(opened)
+    if settle == "decision":
+        other.settle_unknown(sent.id, was_charged=False)
+    else:
+        other.correct_cost(sent.id, 0.0, "")
+    assert other.totals("").total_microusd == 0
+    assert late.mark_running(sent.id, "r1").status is JobStatus.RUNNING
+    assert other.totals("").total_microusd == sent.reserved_microusd
+
+
+def test_a_late_answer_outweighs_a_cancellation_in_a_database_that_lost_the_sending(opened: Opened) -> None:
+    late, other = opened("late"), opened("other")
+    sent = added(late)
+    late.claim(sent.id)
+    with late.database.transaction("test") as connection:
+        connection.execute("UPDATE jobs SET status = 'queued', sent_at = NULL WHERE id = ?", (sent.id,))
+    assert other.cancel(sent.id) is not None
+    back = late.mark_running(sent.id, "r1")
+    assert back.status is JobStatus.RUNNING
+    assert back.sent_at is not None
+    assert other.totals("").today_microusd == sent.reserved_microusd
+
+
+def test_after_an_outage_nobody_is_buried_before_they_can_say_that_they_live(opened: Opened) -> None:
+    one, two = opened("one"), opened("two")
+    added(one)
+    lapse()  # nobody could reach the server
+    two.renew_lease()
+    assert two.take_over() == []
+    assert not two.updates().has_unowned
+    one.renew_lease()
+    lapse(one, two)
+    assert two.take_over() == []
+    assert len(one.replicas()) == 2
+
+
+def test_who_leaves_in_order_hands_its_jobs_over_at_once(opened: Opened) -> None:
+    leaving, staying = opened("leaving"), opened("staying")
+    handed = added(leaving)
+    leaving.leave()
+    assert staying.updates().has_unowned
+    assert [taken.id for taken in staying.take_over()] == [handed.id]
+
+
+def test_a_queued_job_may_be_cancelled_at_any_process(opened: Opened) -> None:
+    one, two = opened("one"), opened("two")
+    queued = added(one)
+    assert two.cancel(queued.id) is not None
+    assert one.claim(queued.id) is None
+    assert one.whose([queued.id])[queued.id][0].status is JobStatus.CANCELLED
+
+
+def test_places_in_flight_are_counted_over_all(opened: Opened) -> None:
+    one, two = opened("one", places=2), opened("two", places=2)
+    first, second, third = added(one, "1"), added(two, "2"), added(two, "3")
+    assert one.claim(first.id)
+    assert two.claim(second.id)
+    assert two.claim(third.id) is None
+    two.show({second.id: (None, False)})  # it waits for its visitor's key
+    assert two.claim(third.id)
+
+
+def test_of_one_visitor_only_one_is_in_flight_at_all_processes(opened: Opened) -> None:
+    one, two = opened("one", one_each=True), opened("two", one_each=True)
+    hers, also_hers, his = added(one, visitor=ALICE), added(two, visitor=ALICE), added(two, visitor=BOB)
+    assert one.claim(hers.id)
+    assert two.claim(also_hers.id) is None
+    assert two.claim(his.id)
+
+
+def test_an_id_clicked_at_two_processes_at_once_is_one_job(opened: Opened) -> None:
+    ledgers, clicked = [opened("one"), opened("two")], job()
+    new = list[bool]()
+    threads = [
+        threading.Thread(target=lambda ledger=ledger: new.append(ledger.add(clicked, anything_goes)[1]))
+        for ledger in ledgers * 4
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(new) == [False] * 7 + [True]
+    assert sum(len(ledger.updates().own) for ledger in ledgers) == 1
+
+
+@pytest.mark.parametrize("ahead_s", [0.001, 3600.0, 2 * DAY_S])
+def test_no_row_is_dated_before_what_a_process_whose_clock_is_ahead_has_stored(opened: Opened, ahead_s: float) -> None:
+    late, early = opened("late", now=Clock(NOON)), opened("early", now=Clock(NOON + ahead_s))
+    hers, his = added(late), added(early, visitor=BOB)
+    assert his.updated_at == NOON + ahead_s
+    assert late.cancel(hers.id) is not None
+    assert late.whose([hers.id])[hers.id][0].updated_at >= his.updated_at
+    assert added(late).created_at >= his.created_at
+
+
+def test_a_job_counts_for_the_day_that_has_begun_at_another_process(opened: Opened) -> None:
+    def note(_: Job, totals: Totals) -> None:
+        shown.append(totals.today_microusd)
+
+    shown = list[int]()
+    late, early = opened("late", now=Clock(NOON)), opened("early", now=Clock(NOON + DAY_S))
+    in_status(late, JobStatus.DONE, created_at=NOON, sent_at=NOON, cost_microusd=4 * PRICE)
+    his = added(early, visitor=BOB)
+    early.claim(his.id)
+    late.add(job(), note)
+    assert shown == [PRICE]
+
+
+def test_two_first_starts_at_once_make_one_set_of_tables(tmp_path: Path, postgres_server: PostgresServer) -> None:
+    url, failed = postgres_server.url(tmp_path), list[HunyuanUIError]()
+
+    def start() -> None:
+        try:
+            open_postgres(url).close()
+        except HunyuanUIError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+
+
+@pytest.mark.parametrize("ahead_s", [60.0, 3600.0, 2 * DAY_S])
+def test_who_takes_jobs_over_reads_their_times_by_the_clock_that_they_were_stored_with(
+    opened: Opened, ahead_s: float
+) -> None:
+    """A job that must wait another minute must not wait for the difference between the clocks."""
+    late, early = opened("late", now=Clock(NOON)), opened("early", now=Clock(NOON + ahead_s))
+    limited = added(early)
+    early.claim(limited.id)
+    early.requeue(limited.id, early.now() + 60, None)
+    early.leave()
+    (taken,) = late.take_over()
+    assert taken.not_before is not None
+    assert taken.not_before - late.now() == 60
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
+def test_a_dead_ones_jobs_are_taken_after_the_servers_clock_has_jumped(
+    jump_s: float, opened: Opened, tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    dead, living, other = opened("dead"), opened("living"), opened("other")
+    waiting = added(dead)
+    with psycopg.connect(postgres_server.url(tmp_path)) as connection:
+        connection.execute("UPDATE workers SET seen_at = seen_at - %s, since = since - %s", (jump_s, jump_s))
+    living.renew_lease()
+    assert living.take_over() == []  # no process has had the time to renew its lease
+    lapse(living, other)
+    assert [taken.id for taken in living.take_over()] == [waiting.id]
+    assert [replica.name for replica in living.replicas()] == ["living", "other"]
+
+
+def test_a_refused_job_is_taken_back_under_its_own_visitor_while_it_waits(opened: Opened) -> None:
+    ledger = opened("one")
+    waiting, sent = added(ledger), added(ledger)
+    assert ledger.claim(sent.id)
+    for stored in (waiting, sent):
+        ledger.remove_refused(stored.id, BOB)
+    assert len(ledger.jobs(None)) == 2
+    for stored in (waiting, sent):
+        ledger.remove_refused(stored.id, stored.visitor)
+    assert [job.id for job in ledger.jobs(None)] == [sent.id]

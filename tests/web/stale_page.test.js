@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+import { isOutdated, tellReturns } from "../../hunyuan_ui/ui/web/stale_page.js";
+
+const at = (text) => Date.parse(`2026-11-${text}Z`);
+
+test("what the page shows is out of date after a sleep and after midnight by UTC", () => {
+  for (const [before, now, expected] of [
+    ["27T12:00:00", "27T12:01:00", false],
+    ["27T12:00:00", "27T12:02:30", false],
+    ["27T12:00:00", "27T20:00:00", true],
+    ["27T23:59:30", "28T00:00:30", false], // for a server whose clock is a little behind
+    ["28T00:00:30", "28T00:01:30", true],
+    ["28T00:01:30", "27T23:00:00", true],
+  ])
+    assert.equal(isOutdated(at(before), at(now)), expected, `${before} ${now}`);
+});
+
+test("a page that was hidden, without a line or asleep looks again once it is seen", () => {
+  mock.timers.enable({ apis: ["setInterval", "Date"], now: at("27T12:00:00") });
+  const [page, window] = [new EventTarget(), new EventTarget()];
+  Object.assign(globalThis, { window });
+  globalThis.document = Object.assign(page, { hidden: false });
+  let returned = 0;
+  page.addEventListener("hunyuan:returned", () => (returned += 1));
+  tellReturns();
+  const says = (expected, act) => {
+    act();
+    assert.equal(returned, expected);
+  };
+  says(1, () => page.dispatchEvent(new Event("visibilitychange")));
+  says(2, () => window.dispatchEvent(new Event("online")));
+  says(2, () => mock.timers.tick(60000));
+  says(3, () => {
+    mock.timers.setTime(at("27T20:00:00"));
+    mock.timers.tick(60000);
+  });
+  says(3, () => mock.timers.tick(180000));
+  page.hidden = true;
+  says(3, () => page.dispatchEvent(new Event("visibilitychange")));
+  mock.timers.reset();
+});
