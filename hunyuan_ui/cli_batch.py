@@ -15,7 +15,7 @@ from hunyuan_ui.cli_output import Exit, Interruption, StatusLine, copy, has_room
 from hunyuan_ui.errors import HunyuanUIError, SettingsError
 from hunyuan_ui.job import JobStatus, Visitor
 from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
-from hunyuan_ui.jobs.batch import OF_MONEY
+from hunyuan_ui.jobs.batch import LIMITS
 from hunyuan_ui.jobs.batch_files import CSV_NAME, csv_of, file_name
 from hunyuan_ui.prompt_list import Kind, PromptList, Reading, read_list, text_of
 from hunyuan_ui.words import words
@@ -266,7 +266,7 @@ def _exit(view: BatchView, made: _Made) -> Exit:
     in_doubt = [entry.job for entry in view.entries if entry.job and entry.job.status in _IN_DOUBT]
     unsent = any(entry.job is None or entry.job.status is JobStatus.CANCELLED for entry in view.entries)
     is_going = any(entry.job is not None and entry.job.is_active for entry in view.entries)
-    is_limit = view.problem is not None and view.problem.code in OF_MONEY
+    is_limit = view.problem is not None and view.problem.code in LIMITS
     findings = (
         (Exit.UNKNOWN, any(not job.is_preview for job in in_doubt)),
         (Exit.NOT_COPIED, bool(made.problems)),

@@ -153,6 +153,18 @@ def test_the_budget_ends_a_list_and_a_higher_one_goes_on(
     assert len(service.bill) == 9
 
 
+def test_a_list_whose_rows_became_too_dear_ends_as_limited(
+    service: PaidService, environ: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.cost_usd = 9.0
+    limits = {"HUNYUAN_UI_DAILY_LIMIT_USD": "200", "HUNYUAN_UI_VIDEO_LIMIT_USD": "5", "HUNYUAN_UI_CONCURRENCY": "1"}
+    file = tmp_path / "herons.txt"
+    file.write_text("a heron\nan owl\na stork", "utf-8")
+    arguments = ["--batch", str(file), "--budget", "100", "--out", str(tmp_path / "out"), "--json"]
+    assert main(arguments, {**environ, **limits}) == Exit.LIMIT
+    assert (json.loads(capsys.readouterr().out)["done"], len(service.bill)) == (1, 1)
+
+
 def test_a_dear_video_needs_a_yes(
     service: PaidService, environ: dict[str, str], prompts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -38,8 +38,8 @@ _ROW_BYTES: Final = 2_000  # of a row besides its prompts
 _LOOK_AGAIN_S: Final = 1.0
 # Refusals that pass by themselves, and those that may pass when a job settles at less than its reservation.
 _PASSING: Final = frozenset({"queue_full", "visitor_busy", "visitor_places", "too_soon", "ledger_busy", "ledger_held"})
-OF_MONEY: Final = frozenset({"over_list_budget", "over_daily_limit", "over_total_limit"})
-_HOLDING: Final = OF_MONEY | {"over_video_limit"}  # a stored row; no other row's end lets it go
+_OF_MONEY: Final = frozenset({"over_list_budget", "over_daily_limit", "over_total_limit"})
+LIMITS: Final = _OF_MONEY | {"over_video_limit"}  # the last of a stored row: no other row's end lets it go
 _AGAIN: Final = frozenset({JobStatus.FAILED, JobStatus.CANCELLED})  # certainly not charged
 
 
@@ -292,7 +292,7 @@ class Batches:
             try:
                 entry.job = await self._submitted(batch, entry)
             except HunyuanUIError as error:
-                if error.code in _PASSING or (error.code in OF_MONEY and batch.watched):
+                if error.code in _PASSING or (error.code in _OF_MONEY and batch.watched):
                     await self._next_change(batch)
                     continue
                 batch.problem = JobProblem.of(error)
@@ -340,7 +340,7 @@ class Batches:
         watched, problem = list(batch.watched.values()), None
         for entry in watched:
             view = await self._runner.view(entry.job_id, _owner_of(entry, batch.order.visitor))
-            if view.job.held_by not in _HOLDING or not view.retry_in_s:  # about to be checked again
+            if view.job.held_by not in LIMITS or not view.retry_in_s:  # about to be checked again
                 return
             problem = view.job.problem and JobProblem.from_code(view.job.held_by, **view.job.problem.facts)
         if problem is None:
