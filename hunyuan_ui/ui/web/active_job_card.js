@@ -1,8 +1,8 @@
 // The large card of an unfinished job: its phase, elapsed time and progress bar, and its actions.
 
+import { progress } from "./job_progress.js";
 import { words } from "./language.js";
 import { setTitle } from "./notifications.js";
-import { progress } from "./progress.js";
 import { keeping } from "./server.js";
 import { showWritten } from "./text_language.js";
 

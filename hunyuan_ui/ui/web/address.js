@@ -1,6 +1,6 @@
 // The visitor's personal address, for a browser without storage.
 
-import { address as personalAddress } from "./browser.js";
+import { address as personalAddress } from "./browser_storage.js";
 import { copySelected, fill, piecesOf } from "./dom.js";
 import { on, onReturn } from "./events.js";
 import { words } from "./language.js";

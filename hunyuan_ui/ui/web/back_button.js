@@ -1,7 +1,7 @@
 // The browser's Back button closes an open dialog instead of leaving the page, and Forward or a reload opens it again:
 // each dialog is a history entry. Meanwhile the page behind it does not scroll.
 
-import { DIALOG as ENTRY } from "./browser.js";
+import { DIALOG as ENTRY } from "./browser_storage.js";
 import { isReloading, on } from "./events.js";
 
 const CONTENT = `${ENTRY}_of`;

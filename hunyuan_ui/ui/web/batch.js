@@ -2,6 +2,7 @@
 
 import { closedByBack, openAfterReload } from "./back_button.js";
 import { showChecked, showNote, showOtherRows } from "./batch_check.js";
+import { listStanding } from "./batch_progress.js";
 import {
   EMPTY,
   hasChoices,
@@ -13,9 +14,8 @@ import {
   textIn,
   wishOf,
   withForm,
-} from "./batch_model.js";
-import { listStanding } from "./batch_progress.js";
-import { lasting, tab } from "./browser.js";
+} from "./batch_state.js";
+import { lasting, tab } from "./browser_storage.js";
 import { fill, keepingFocus, onSubmit, piecesOf, showText } from "./dom.js";
 import { draftIn } from "./draft.js";
 import { emit, on } from "./events.js";
@@ -62,7 +62,7 @@ export function batch({ element, props }) {
   dialog.addEventListener("close", () => keep()); // in the history's entry that the dialog then leaves
   const enter = closedByBack(dialog, open);
   const retry = part("retry").querySelector("input");
-  /** @type {import('./batch_model.js').Draft} */
+  /** @type {import('./batch_state.js').Draft} */
   let draft = { ...EMPTY, ...draftIn(lasting.get(DRAFT), EMPTY) };
   /** @type {string | null} */
   let payer = null;

@@ -1,6 +1,6 @@
 // A checked list: its total, faults and rows, and the label of its Generate button.
 
-import { isShort, SHOWN } from "./batch_model.js";
+import { isShort, SHOWN } from "./batch_state.js";
 import { node, showText, showUnbroken } from "./dom.js";
 import { filled, words } from "./language.js";
 import { languageOf } from "./text_language.js";

@@ -1,7 +1,7 @@
 // State of the sent list: in its dialog, and in the button beside the form that opens it.
 
-import { canGoOn, isGoing, lineOf, shareOf } from "./batch_model.js";
-import { lasting } from "./browser.js";
+import { canGoOn, isGoing, lineOf, shareOf } from "./batch_state.js";
+import { lasting } from "./browser_storage.js";
 import { keepingFocus, showText } from "./dom.js";
 import { emit, onReturn } from "./events.js";
 import { words } from "./language.js";

@@ -1,6 +1,6 @@
 // The form's content, kept in the tab: over a reload, another language, a crash, a restart of the server.
 
-import { tab } from "./browser.js";
+import { tab } from "./browser_storage.js";
 
 const DRAFT = "hunyuan_draft";
 const KEEP_AFTER_MS = 100;

@@ -1,6 +1,6 @@
 // Loads settings from a generated file: selected, or dropped anywhere on the page.
 
-import { kindOf } from "./batch_model.js";
+import { kindOf } from "./batch_state.js";
 import { goToField } from "./dom.js";
 import { emit } from "./events.js";
 import { words } from "./language.js";

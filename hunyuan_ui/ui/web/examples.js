@@ -1,6 +1,6 @@
 // The examples: animated tiles below the form, and the first of them in the place of the video.
 
-import { kept } from "./browser.js";
+import { kept } from "./browser_storage.js";
 import { fill, node, picture, piecesOf, showUnbroken } from "./dom.js";
 import { emit } from "./events.js";
 import { hasPointer, movingIn, onAttention } from "./hover_play.js";

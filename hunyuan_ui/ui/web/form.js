@@ -2,7 +2,7 @@
 // only prices; a price for an outdated form is dropped, and each price is shown only beside its form.
 
 import { completeControls } from "./accessible_controls.js";
-import { settledVisitor, visitor } from "./browser.js";
+import { settledVisitor, visitor } from "./browser_storage.js";
 import { node } from "./dom.js";
 import { createDraft } from "./draft.js";
 import { emit, on, onReturn } from "./events.js";

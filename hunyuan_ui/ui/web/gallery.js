@@ -1,14 +1,14 @@
 // My videos: the grid, its search, and deletions.
 
-import { addressedVideo, channel, setQuery, tab } from "./browser.js";
+import { addressedVideo, channel, setQuery, tab } from "./browser_storage.js";
 import { fill, goToField, isDrawn, piecesOf, reveal } from "./dom.js";
 import { readSettingsFiles } from "./dropped_file.js";
 import { emit, on, onReturn } from "./events.js";
 import { filled, words } from "./language.js";
-import { createNewer } from "./local_changes.js";
 import { steady } from "./misdirected_press.js";
 import { createChoice } from "./selection.js";
 import { ask, keeping } from "./server.js";
+import { createNewer } from "./unconfirmed_changes.js";
 import { createDeletions } from "./undo_delete.js";
 import { cardOf, showFavourite } from "./video_card.js";
 

@@ -1,4 +1,4 @@
-import { isSwitchedByKeys, keepLanguage } from "./browser.js";
+import { isSwitchedByKeys, keepLanguage } from "./browser_storage.js";
 import { piecesOf, showText } from "./dom.js";
 import { language, words } from "./language.js";
 

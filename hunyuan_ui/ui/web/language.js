@@ -1,6 +1,6 @@
 // The page's language and words. Changing the language reloads the page; the form's draft is kept.
 
-import { chosenLanguage } from "./browser.js";
+import { chosenLanguage } from "./browser_storage.js";
 
 const LANGUAGES = { en: "en", zh: "zh-CN" };
 const wished = [chosenLanguage(), ...(navigator.languages || [])].map((name) => name.slice(0, 2).toLowerCase());

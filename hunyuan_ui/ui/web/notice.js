@@ -6,7 +6,7 @@ import { emit, on, onReturn } from "./events.js";
 import { words } from "./language.js";
 import { steady } from "./misdirected_press.js";
 import { sayUnreachable } from "./server_reachable.js";
-import { dayOf } from "./stale_page.js";
+import { dayOf } from "./wake_up.js";
 
 const TEXTS = ["prompt", "negative_prompt"];
 const SECRETS = {

@@ -1,6 +1,6 @@
 // Notifications outside the page's content: in its title, and by the browser.
 
-import { canNotify, kept } from "./browser.js";
+import { canNotify, kept } from "./browser_storage.js";
 import { showText } from "./dom.js";
 import { words } from "./language.js";
 

@@ -1,7 +1,7 @@
 // The opening of the page: Gradio renders its parts one after another, and each would shift the others. The form is
 // shown when its layout is complete, and the parts that the last video may still shift when it is placed too.
 
-import { isUnknown, kept } from "./browser.js";
+import { isUnknown, kept } from "./browser_storage.js";
 import { on } from "./events.js";
 
 const SHOWN_ANYWAY_MS = 3000;

@@ -1,6 +1,6 @@
 // The owner's page: spending, items that need a correction, and every job.
 
-import { tab } from "./browser.js";
+import { tab } from "./browser_storage.js";
 import { createDollars } from "./dollars_plot.js";
 import { fill, node, onSecret, onSubmit, piecesOf, showText } from "./dom.js";
 import { emit, on, onReturn } from "./events.js";

@@ -2,7 +2,7 @@
 
 import { address } from "./address.js";
 import { batch } from "./batch.js";
-import { holdLanguage, keeping, newId, settledVisitor, tab, visitor } from "./browser.js";
+import { holdLanguage, keeping, newId, settledVisitor, tab, visitor } from "./browser_storage.js";
 import { createClicks, DOUBLE_CLICK_MS, keptClick } from "./click_id.js";
 import { compare } from "./compare.js";
 import { emit, reload } from "./events.js";
@@ -22,9 +22,9 @@ import { player, screen } from "./player.js";
 import { result } from "./result.js";
 import { arrived, ask } from "./server.js";
 import { several } from "./several.js";
-import { tellReturns } from "./stale_page.js";
 import { variations } from "./variations.js";
 import { viewer } from "./viewer.js";
+import { tellReturns } from "./wake_up.js";
 import { watch } from "./watch.js";
 
 /** @type {() => HTMLButtonElement | null} */

@@ -1,6 +1,6 @@
 // Choice of the payer.
 
-import { newId, tab } from "./browser.js";
+import { newId, tab } from "./browser_storage.js";
 import { fill, keepingFocus, node, onSecret, piecesOf, showText } from "./dom.js";
 import { emit, on, onReturn } from "./events.js";
 import { words } from "./language.js";

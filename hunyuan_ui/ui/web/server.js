@@ -1,6 +1,6 @@
 // Requests to the server, and addresses of finished videos.
 
-import { keeping as browserKeeping, holdLanguage, visitor } from "./browser.js";
+import { keeping as browserKeeping, holdLanguage, visitor } from "./browser_storage.js";
 import { language, words } from "./language.js";
 
 const BASE = "gradio_api/hunyuan";

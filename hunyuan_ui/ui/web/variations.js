@@ -1,6 +1,6 @@
 // The videos of one click, side by side: each appears in its place.
 
-import { kept } from "./browser.js";
+import { kept } from "./browser_storage.js";
 import { fill, isSmall, keepingFocus, node, piecesOf, prefersCalm, reveal, showUnbroken } from "./dom.js";
 import { emit, on } from "./events.js";
 import { filled, words } from "./language.js";

@@ -1,7 +1,7 @@
 // The dialog of one video: its settings, frames and exports.
 
 import { closedByBack } from "./back_button.js";
-import { addressedVideo, setQuery } from "./browser.js";
+import { addressedVideo, setQuery } from "./browser_storage.js";
 import { frameOf, timeOf } from "./compare_sync.js";
 import { fill, goToField, hold, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
 import { emit, on } from "./events.js";

@@ -2,7 +2,7 @@
 
 import { createUnderWay } from "./active_job_card.js";
 import { createOthers } from "./active_job_rows.js";
-import { channel, kept, tab } from "./browser.js";
+import { channel, kept, tab } from "./browser_storage.js";
 import { fill, isSmall, keepingFocus, keepingTop, piecesOf, reveal } from "./dom.js";
 import { createEnded, pressOnce } from "./ended_job_card.js";
 import { emit, on, onReturn, reload } from "./events.js";

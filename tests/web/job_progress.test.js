@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { clock, progress } from "../../hunyuan_ui/ui/web/progress.js";
+import { clock, progress } from "../../hunyuan_ui/ui/web/job_progress.js";
 
 for (const [seconds, said] of [
   [0, "0:00"],

@@ -50,7 +50,7 @@ function open({ localStorage = area(), sessionStorage = area(), hash = "", searc
 /** Load the module as a new page does. */
 function load() {
   pages += 1;
-  return import(`../../hunyuan_ui/ui/web/browser.js?page=${pages}`);
+  return import(`../../hunyuan_ui/ui/web/browser_storage.js?page=${pages}`);
 }
 
 test("a visitor is the same in the next page of the same browser", async () => {

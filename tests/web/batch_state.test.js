@@ -15,7 +15,7 @@ import {
   textIn,
   wishOf,
   withForm,
-} from "../../hunyuan_ui/ui/web/batch_model.js";
+} from "../../hunyuan_ui/ui/web/batch_state.js";
 
 const NOTHING = { queued: 0, submitting: 0, running: 0, downloading: 0, not_sent: 0, done: 0, failed: 0, cancelled: 0 };
 const told = (facts) => ({ rows: 4, text: "line", is_running: false, ...NOTHING, ...facts });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import { isOutdated, tellReturns } from "../../hunyuan_ui/ui/web/stale_page.js";
+import { isOutdated, tellReturns } from "../../hunyuan_ui/ui/web/wake_up.js";
 
 const at = (text) => Date.parse(`2026-11-${text}Z`);
 
