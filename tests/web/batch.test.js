@@ -144,6 +144,28 @@ test("the list that was sent is the one that stays as it is, whatever is written
   assert.deepEqual(again, first);
 });
 
+test("a list that was sent is not offered to be sent again before it is checked", async () => {
+  await type("budget", "5");
+  await check();
+  await send();
+  await browser.answer("lists/send", SENT);
+  assert.equal(part("checked").hidden, true);
+});
+
+test("a file that is too large for a list is not read, and several are not taken", async () => {
+  const large = { name: "large.txt", size: 1024 * 1024 + 1, arrayBuffer: async () => new ArrayBuffer(0) };
+  for (const [files, problem] of [
+    [[large], "<batch.too_large>"],
+    [[large, large], "<gallery.one_file>"],
+  ]) {
+    part("file").files = files;
+    part("file").dispatchEvent(new Event("change"));
+    await settled();
+    assert.equal(part("problem").textContent, problem);
+    assert.equal(part("text").value, "a fox\na crow");
+  }
+});
+
 test("two presses send one list, and one that was refused is said", async () => {
   await type("budget", "5");
   await check();

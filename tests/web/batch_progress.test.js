@@ -73,6 +73,23 @@ test("the answer about an older list is not that of the newer one", async () => 
   assert.equal(part("line").textContent, "b goes on");
 });
 
+test("a list that was asked for while another was polled is the one that is shown", async () => {
+  standing.begin(going("a"));
+  await settled();
+  standing.follow("b");
+  await browser.answer("lists/a", going("a", { text: "a still goes on" }));
+  await browser.answer("lists/b", going("b"));
+  assert.equal(part("line").textContent, "b goes on");
+});
+
+test("a list's videos are fetched from where the page is, and not before there are any", async () => {
+  standing.begin(going("a", { zip: "/gradio_api/hunyuan/lists/a.zip?k=1" }));
+  assert.equal(part("zip").href, "gradio_api/hunyuan/lists/a.zip?k=1");
+  assert.equal(part("zip").hidden, false);
+  standing.begin(going("b", { zip: null }));
+  assert.equal(part("zip").hidden, true);
+});
+
 test("a list that is not there is let go, and one whose server fails is not", async () => {
   standing.begin(going("a"));
   await browser.answer("lists/a", {}, 503);

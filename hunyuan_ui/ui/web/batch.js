@@ -175,7 +175,7 @@ export function batch({ element, props }) {
   const confirm = () =>
     busy(async () => {
       say("");
-      if (payer !== "nobody" && checked.most_usd && draft.budget === "") {
+      if (checked.most_usd && draft.budget === "") {
         say(words["batch.no_budget"]);
         part("budget").focus();
         return;
