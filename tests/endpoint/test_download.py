@@ -227,10 +227,13 @@ async def test_row38_a_redirect_to_nowhere_is_an_error(service: RawService, part
 @pytest.mark.parametrize("announced", [True, False])
 async def test_row40_a_file_over_the_cap_is_not_stored(service: RawService, part: Path, announced: bool) -> None:
     service.on("GET", "/1.mp4", raw_service.huge(size=4 * 1024 * 1024, announced=announced))
+    reached: list[str] = []
+    checkpoint.hook = reached.append
     error = await failure_of(service, part, limits=FetchLimits(save=SaveLimits(max_bytes=1024 * 1024)))
     assert isinstance(error, DownloadError)
     assert (error.retryable, error.expired) == (False, False)
     assert "too large" in words().sentence(error)
+    assert reached == ([] if announced else ["part_opened"])
 
 
 async def test_row41_a_body_that_keeps_its_rate_but_never_ends_hits_the_wall(part: Path) -> None:
@@ -271,17 +274,18 @@ async def test_row41_a_body_that_came_quickly_may_pause(part: Path) -> None:
 # --- the disk
 
 
+@pytest.mark.parametrize("free", [3 * 1024 * 1024, 8 * 1024 * 1024 + len(VIDEO) - 1])
 async def test_row40_too_little_room_is_noticed_before_the_file_is_opened(
-    service: RawService, part: Path, monkeypatch: pytest.MonkeyPatch
+    service: RawService, part: Path, monkeypatch: pytest.MonkeyPatch, free: int
 ) -> None:
     service.on("GET", "/1.mp4", answer(200, VIDEO))
     usage = shutil.disk_usage(part.parent)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=3 * 1024 * 1024))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free))
     reached: list[str] = []
     checkpoint.hook = reached.append
     error = await failure_of(service, part)
     assert (type(error), error.code) == (StorageError, "no_room_for_video")
-    assert "3 MiB" in words().sentence(error)
+    assert f"{free // 1024**2} MiB" in words().sentence(error)
     assert reached == []
 
 

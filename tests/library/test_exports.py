@@ -253,6 +253,20 @@ async def test_old_half_made_and_too_many_exports_are_swept(
 
 
 @pytest.mark.anyio
+async def test_with_too_many_exports_the_one_that_was_last_asked_for_the_longest_ago_makes_way(
+    exports: Exports, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again, once = [await made(exports, clip, Export("png", frame=frame)) for frame in range(2)]
+    now = time.time()
+    for path, age in ((again, 120), (once, 60)):
+        os.utime(path, (now - age, now - age))
+    assert await made(exports, clip, Export("png", frame=0)) == again
+    monkeypatch.setattr("hunyuan_ui.library.exports.KEPT_BYTES", once.stat().st_size)
+    newest = await made(exports, clip, Export("png", frame=2))
+    assert set(exports.folder.iterdir()) == {again, newest}
+
+
+@pytest.mark.anyio
 async def test_what_was_made_of_a_video_that_is_gone_is_swept(exports: Exports, clip: Path) -> None:
     await made(exports, clip)
     kept = await made(exports, clip, job=NEIGHBOUR_JOB)
