@@ -110,7 +110,7 @@ class KeyRing:
 
     def for_job_elsewhere(self, job: Job) -> str | None:
         """Return the key that another process's job would get here; None if there is none."""
-        if job.payer != "visitor" or job.is_at_engine:
+        if job.payer != "visitor":
             return self.for_job(job)
         remembered = self.remembered(job.visitor)
         return None if remembered is None else remembered.reveal()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import AsyncMock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
@@ -124,6 +124,31 @@ async def test_the_owner_settles_and_resumes_what_strangers_had_to_stop_for(publ
     await public.submit(new_id(), VideoRequest.parse({"prompt": "a"}), STRANGER)
     today = (await public.owner.days(OWNER))[-1]
     assert today.spent_microusd == public._services.ledger.totals("").today_microusd > 0
+
+
+@pytest.mark.parametrize("status", [JobStatus.UNKNOWN, JobStatus.LOST])
+async def test_spending_goes_on_whatever_became_of_the_videos_that_stopped_it(
+    public: JobRunner, status: JobStatus
+) -> None:
+    for number in range(BREAKER_AFTER):
+        public._services.ledger.adopt(job(status=status, sent_at=1.0, ended_at=float(number)))
+    assert await public.owner.is_paused(OWNER)
+    await public.owner.resume(OWNER)
+    assert not await public.owner.is_paused(OWNER)
+
+
+@pytest.mark.parametrize("action", ["settle", "correct", "resume", "set_clock_right"])
+async def test_what_a_limit_holds_back_is_looked_at_as_soon_as_the_owner_has_decided(
+    public: JobRunner, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    status = JobStatus.UNKNOWN if action == "settle" else JobStatus.DONE
+    decided = job(status=status, sent_at=1.0, ended_at=2.0)
+    public._services.ledger.adopt(decided)
+    monkeypatch.setattr(public.owner._dispatcher, "recheck_limits", recheck := Mock())
+    of_job: dict[str, dict[str, Any]] = {"settle": {"was_charged": False}, "correct": {"cost_usd": 1.0}}
+    about = (decided.id,) if action in of_job else ()
+    await getattr(public.owner, action)(*about, OWNER, **of_job.get(action, {}))
+    recheck.assert_called_once_with()
 
 
 async def test_the_days_are_whole_ones_of_utc(public: JobRunner) -> None:

@@ -88,6 +88,16 @@ def test_a_job_keeps_its_key_until_it_has_ended_even_if_the_visitor_takes_it_bac
     assert ring.for_job(begun) is None
 
 
+def test_a_job_keeps_the_key_that_it_began_with_when_its_visitor_brings_another() -> None:
+    ring = KeyRing(Secret(KEY))
+    ring.remember(ALICE, Secret(OWN_KEY))
+    begun = job(payer="visitor", visitor=ALICE)
+    assert ring.for_job(begun) == OWN_KEY
+    ring.remember(ALICE, Secret("SG_eeee1111eeee1111"))
+    assert ring.for_job(begun) == OWN_KEY
+    assert ring.for_job(job(payer="visitor", visitor=ALICE)) == "SG_eeee1111eeee1111"
+
+
 def test_each_payer_has_a_key_of_its_own() -> None:
     ring = KeyRing(Secret(KEY))
     ring.remember(ALICE, Secret(OWN_KEY))
@@ -107,6 +117,16 @@ async def test_a_key_is_asked_for_its_balance_before_it_is_taken(public: Setting
         assert not runner.keys.has(NEIGHBOUR)
         runner.keys.forget(VISITOR)
         assert not runner.keys.has(VISITOR)
+
+
+async def test_a_key_that_was_taken_wakes_the_queue(
+    public: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(public, service) as runner:
+        had: list[bool] = []
+        monkeypatch.setattr(runner.keys, "_on_change", lambda: had.append(runner.keys.has(VISITOR)))
+        await runner.keys.remember(OWN_KEY, VISITOR)
+        assert had == [True]
 
 
 async def test_a_key_that_the_service_does_not_know_is_not_taken(public: Settings, service: FakeService) -> None:
@@ -312,6 +332,20 @@ async def test_a_key_is_kept_for_an_hour_after_its_last_video(public: Settings, 
         await runner.keys.remember(OWN_KEY, VISITOR)
         clock.at = KEPT_S - 1
         await made(runner)
+        clock.at += KEPT_S - 1
+        assert runner.keys.has(VISITOR)
+
+
+async def test_a_page_that_opens_keeps_the_key_that_was_about_to_be_forgotten(
+    public: Settings, service: FakeService
+) -> None:
+    clock = Clock(0.0)
+    async with running(public, service) as runner:
+        runner._services.keys._now = clock
+        await runner.keys.remember(OWN_KEY, VISITOR)
+        runner.keys.page_closed("one", VISITOR)
+        clock.at = KEPT_AFTER_LEAVING_S - 1
+        runner.keys.page_opened("another", VISITOR)
         clock.at += KEPT_S - 1
         assert runner.keys.has(VISITOR)
 
