@@ -288,6 +288,15 @@ test("a video whose deletion can still be undone does not come back with a new l
   assert.deepEqual(ids(), ["a"]);
 });
 
+test("a video whose deletion can still be undone is not opened, neither from its card nor by a step", () => {
+  const heard = browser.hear("open", "unopened");
+  remove("b");
+  browser.emit("show", "b");
+  press("a", ".tile-button");
+  const [[refused], [opened, { listed }]] = heard;
+  assert.deepEqual([refused, opened, listed()], ["unopened", "open", ["a", "c"]]);
+});
+
 test("a mark that the server has not taken is taken back, and of two presses the last counts", async () => {
   const isMarked = () =>
     grid.part("posters").querySelector('[data-id="a"]').querySelector(".star").getAttribute("aria-pressed");
@@ -299,6 +308,7 @@ test("a mark that the server has not taken is taken back, and of two presses the
   await settled();
   assert.equal(browser.count("videos/a/favourite"), 2); // the second press waits for the first one's answer
   await browser.answer("videos/a/favourite", {});
+  assert.equal(isMarked(), "false");
   await browser.answer("videos/a/favourite", {}, 503);
   assert.deepEqual(
     browser.asked.slice(-2).map(({ body }) => body.is_favourite),

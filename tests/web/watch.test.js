@@ -299,6 +299,31 @@ test("a lost job that is looked for again is followed again, although its end wa
   assert.equal(browser.said.length, length);
 });
 
+test("a job that is looked for again from its card is the one that is shown", async () => {
+  browser.emit("returned");
+  await jobs(job("a"));
+  browser.emit("returned");
+  await jobs(job("b"));
+  await one("a", ended("a", { status: "lost", can_look_again: true }));
+  card.part("look").click();
+  card.receive({ token: TOKEN, job: "a", looked_at: 5 });
+  await jobs(job("b"), job("a"));
+  assert.equal(card.part("prompt").textContent, "a");
+});
+
+for (const name of ["try-again", "look"])
+  test(`a second press on ${name} is none before the first one should have been answered`, async () => {
+    browser.emit("returned");
+    await jobs(job("a"));
+    browser.emit("returned");
+    await jobs();
+    await one("a", ended("a", { can_look_again: true }));
+    card.part(name).click();
+    assert.equal(card.part(name).getAttribute("aria-disabled"), "true");
+    await wait(3000);
+    assert.equal(card.part(name).getAttribute("aria-disabled"), null);
+  });
+
 for (const [what, told, outcome] of [
   ["is under way", job("click-0"), "click-0"],
   ["has ended", done("click-0"), "click-0"],

@@ -105,7 +105,6 @@ export function viewer({ element, props }) {
 
   function empty() {
     unload(player);
-    making += 1;
     emit("closed", video.id);
   }
 
