@@ -16,6 +16,7 @@ PLACES: list[Any] = [
     {"metrics": [{"cost": 1.46}]},
     {"metrics": json.dumps({"cost": 1.46})},
     {"metrics": {"cost": 0}, "cost": 1.46},
+    {"metrics": {"cost": 1.46}, "usage": {"total_cost": 99}},
     {"metrics": {"cost": -1}, "credits_deduction": 1.46},
     {"cost": 0, "creditsDeduction": 1.46},
     {"cost": None, "cost_usd": 1.46},

@@ -16,6 +16,7 @@ from hunyuan_ui.endpoint.openai_videos import EngineClient
 from hunyuan_ui.errors import (
     AuthenticationError,
     DownloadError,
+    EndpointError,
     EndpointStatusError,
     HunyuanUIError,
     JobFailedError,
@@ -23,6 +24,7 @@ from hunyuan_ui.errors import (
     RateLimitError,
     RequestExpiredError,
     UnexpectedResponseError,
+    reason,
 )
 from hunyuan_ui.job import JobProblem
 from hunyuan_ui.media import check_video
@@ -211,6 +213,25 @@ async def test_a_gateway_that_does_not_know_the_path_has_forgotten_nothing(
     assert isinstance(await failure(client.status("0" * 32, KEY)), UnexpectedResponseError)
 
 
+async def test_what_an_engine_says_of_another_job_is_not_taken_for_this_one(
+    service: RawService, client: EngineClient
+) -> None:
+    service.on("GET", "*", answer(200, {"id": "b" * 32, "status": "completed", "url": f"{service.origin}/b.mp4"}))
+    for asked in (client.status("a" * 32, KEY), client.result("a" * 32, KEY)):
+        error = await failure(asked)
+        assert (type(error), error.facts["reason"]) == (UnexpectedResponseError, reason("another_request"))
+
+
+@pytest.mark.parametrize(("status", "kind"), [(200, JobFailedError), (404, RequestExpiredError), (500, EndpointError)])
+async def test_a_job_without_its_id_ends_by_a_success_only(
+    service: RawService, client: EngineClient, status: int, kind: type[EndpointError]
+) -> None:
+    service.on("GET", "*", answer(status, {"status": "failed"}))
+    error = await failure(client.status("a" * 32, KEY))
+    assert isinstance(error, kind)
+    assert isinstance(error, JobFailedError) == (status == 200)
+
+
 async def test_content_before_the_end_is_not_asked_for(
     engine: FakeEngine, service: RawService, client: EngineClient
 ) -> None:
@@ -263,6 +284,8 @@ POSTS: dict[str, tuple[Reply, type[HunyuanUIError], str]] = {
     "400 flat": (answer(400, {"message": "bad size", "type": "x"}), EndpointStatusError, "engine_refused"),
     "401": (answer(401, {"error": "Unauthorized"}), AuthenticationError, "engine_key_refused"),
     "405": (html(405), EndpointStatusError, "engine_refused"),
+    "408": (answer(408, {"detail": "timeout"}), OutcomeUnknownError, "engine_unsure"),
+    "499": (html(499), OutcomeUnknownError, "engine_unsure"),
     "429": (answer(429, headers={"retry-after": "3"}), RateLimitError, "rate_limited"),
     "500": (answer(500, {"detail": "CUDA"}), OutcomeUnknownError, "engine_unsure"),
     "503": (answer(503, {"detail": "starting"}), OutcomeUnknownError, "engine_unsure"),

@@ -91,7 +91,9 @@ async def test_damage_that_a_running_program_meets_is_told_in_health_with_its_cu
     finish(service)
     async with running(folder, service) as runner:
         assert await refusal(runner) == "ledger_damaged"
+        assert await runner.owner.is_paused(VISITOR)
         await runner.owner.resume(VISITOR)
+        assert not await runner.owner.is_paused(VISITOR)
         assert (await ended(runner, await clicked(runner))).status is JobStatus.DONE
         assert runner.is_healthy
 
