@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { newBrowser, StandIn } from "./stand_in.js";
 
 newBrowser();
-const { isDrawn, picture } = await import("../../hunyuan_ui/ui/web/dom.js");
+const { hold, isDrawn, picture } = await import("../../hunyuan_ui/ui/web/dom.js");
 
 test("a picture that cannot be loaded is another one, or leaves its place empty", () => {
   const tile = new StandIn();
@@ -25,4 +25,16 @@ test("an element counts as drawn where the browser cannot tell", () => {
     true,
     false,
   ]);
+});
+
+test("a held button takes no press, and takes them again once it is let go", () => {
+  const button = new StandIn();
+  const letGo = hold(button);
+  let presses = 0;
+  button.addEventListener("click", () => (presses += 1));
+  button.click();
+  assert.deepEqual([presses, button.getAttribute("aria-disabled")], [0, "true"]);
+  letGo();
+  button.click();
+  assert.deepEqual([presses, button.getAttribute("aria-disabled")], [1, null]);
 });

@@ -72,6 +72,81 @@ test("each button of a list has a name of its own", () => {
   assert.ok(all[0].endsWith("Sent a."));
 });
 
+const entryOf = (id, can = {}) => ({ id, text: id, request: "", can, corrections: [] });
+
+test("a decision is sent as it was pressed, and a second one not before the first is answered", () => {
+  const decide = (at) => page.part("unsettled").children[0].children[1].children[at].click();
+  const decisions = () => page.triggered.filter(([name]) => name === "settle").map(([, data]) => data.was_charged);
+  answer(1, "", { unknown: [entryOf("a")] });
+  decide(0);
+  decide(1);
+  press("resume");
+  assert.deepEqual(decisions(), [true]);
+  assert.equal(page.triggered.at(-1)[1].job, "a");
+  answer(asked(), "", { unknown: [entryOf("b")], said: "Settled." });
+  decide(1);
+  assert.deepEqual(decisions(), [true, false]);
+  assert.equal(page.triggered.at(-1)[1].job, "b");
+});
+
+test("what is typed for a correction stays over answers until it was taken", () => {
+  const form = () => page.part("doubts").children[0].children[1];
+  const amount = () => form().children[0].children[1];
+  const show = (more) =>
+    answer(page.triggered.length && asked(), "", { doubtful: [entryOf("a", { correct: true })], ...more });
+  show({});
+  amount().value = "2";
+  amount().dispatchEvent(new Event("input"));
+  for (const [more, kept] of [
+    [{}, "2"],
+    [{ problem: "Not now." }, "2"],
+    [{ said: "Corrected." }, ""],
+  ]) {
+    Object.assign(form().elements, { usd: { valueAsNumber: 2 }, note: { value: "" } });
+    form().dispatchEvent(new Event("submit", { cancelable: true }));
+    assert.deepEqual([page.triggered.at(-1)[0], page.triggered.at(-1)[1].cost_usd], ["correct", 2]);
+    show(more);
+    assert.equal(amount().value, kept);
+  }
+});
+
+test("what nobody asked for and fails says nothing, and what a press asked for does", () => {
+  answer(0, "");
+  browser.emit("ended");
+  browser.emit("failed", "owner");
+  assert.equal(page.part("problem").textContent, "");
+  press("refresh");
+  browser.emit("failed", "owner");
+  assert.equal(page.part("problem").textContent, "<gallery.unreachable>");
+});
+
+test("a lost video that is looked for is asked about until that has ended", () => {
+  const lost = { ...entryOf("a", { look_again: true }), when: "", status: "", payer: "", cost: "", took: "", what: "" };
+  const refreshes = () => page.triggered.filter(([name]) => name === "refresh").length;
+  answer(0, "", { jobs: [lost] });
+  page.part("jobs").children[0].children[6].children[0].click(); // in the column of actions
+  assert.equal(page.triggered.at(-1)[0], "look_again");
+  for (const [isActive, count] of [
+    [true, 1],
+    [true, 2],
+    [false, 2],
+  ]) {
+    answer(asked(), "", { jobs: [{ ...lost, is_active: isActive }] });
+    mock.timers.tick(2000);
+    assert.equal(refreshes(), count);
+  }
+});
+
+test("as many jobs as were asked for are asked for from then on", () => {
+  answer(0, "", { more: 400 });
+  press("more");
+  press("refresh");
+  assert.deepEqual(
+    page.triggered.map(([, { count }]) => count),
+    [400, 400],
+  );
+});
+
 /** Press where something is decided, by the clock of events; return whether the press went through. */
 function pressAt(where, timeStamp) {
   const event = new Event("click", { cancelable: true });
@@ -87,9 +162,8 @@ for (const [what, where, before, after] of /** @type {[string, string, any, any]
   ["what stood below that button", "unsettled", { is_paused: true, unknown: ["a"] }, { unknown: ["a"] }],
 ]))
   test(`a press that is as old as what came under it decides nothing: ${what}`, () => {
-    const entry = (id) => ({ id, text: id, request: "", can: {}, corrections: [] });
-    const told = (value) =>
-      Object.fromEntries(Object.entries(value).map(([name, one]) => [name, Array.isArray(one) ? one.map(entry) : one]));
+    const drawnOf = (one) => (Array.isArray(one) ? one.map((id) => entryOf(id)) : one);
+    const told = (value) => Object.fromEntries(Object.entries(value).map(([name, one]) => [name, drawnOf(one)]));
     answer(1, "", told(before));
     mock.timers.tick(500);
     assert.ok(pressAt(where, 1000));

@@ -116,6 +116,10 @@ class StandIn extends EventTarget {
     this.dispatchEvent(new Event("click", { cancelable: true }));
   }
 
+  hasChildNodes() {
+    return this.textContent !== "";
+  }
+
   closest() {
     return this.querySelector(":closest");
   }

@@ -267,6 +267,13 @@ test("the videos of one click are followed with the first of them, and their wat
   assert.deepEqual(heard, []);
 });
 
+test("the videos of an earlier click are not followed by a page that has just opened", async () => {
+  const heard = browser.hear("click");
+  await open({ job: null, click: { id: "a", jobs: ["a", "b"] } });
+  assert.deepEqual(heard, []);
+  assert.equal(browser.count("jobs/a?within_s=0"), 0);
+});
+
 test("a retry takes its predecessor away in every tab, and renews the price", async () => {
   card.receive({ token: TOKEN, is_new: true, job: "b", told: [], again_of: "a" });
   assert.deepEqual(browser.said, ["new job", { dismissed: "a" }]);
