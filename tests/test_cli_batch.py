@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import os
@@ -18,8 +19,11 @@ import pytest
 from hunyuan_ui import cli_batch
 from hunyuan_ui.cli import Exit, main
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
-from hunyuan_ui.job import JobStatus, Payer
+from hunyuan_ui.job import JobStatus, Payer, new_id
+from hunyuan_ui.jobs import Entry
 from hunyuan_ui.media import check_mp4
+from hunyuan_ui.prompt_list import Row
+from hunyuan_ui.request import VideoRequest
 from tests.faults.service import COST_USD, STATUS, PaidService
 from tests.one_shell import PROGRAM, ROOT, SMALL, started
 from tests.one_shell import environ as environ
@@ -296,5 +300,36 @@ def test_another_encoding_of_the_console_is_the_same_list(
 def test_only_what_may_have_been_charged_is_in_doubt(payer: Payer, code: Exit) -> None:
     lost = SimpleNamespace(job=job(status=JobStatus.LOST, payer=payer))
     view: Any = SimpleNamespace(entries=[lost], problem=None, done=0, rows=1)
+    made: Any = SimpleNamespace(problems={})
+    assert cli_batch._exit(view, made) is code
+
+
+def test_a_video_that_was_deleted_is_neither_copied_nor_missed(tmp_path: Path) -> None:
+    nobody: Any = None
+    request = VideoRequest.parse({"prompt": "a cat"})
+    deleted = Entry(Row(1, 0, request), new_id(), request, job(status=JobStatus.DONE), is_deleted=True)
+    made = cli_batch._Made(nobody, nobody, tmp_path)
+    asyncio.run(made.collect([deleted]))
+    assert (made.files, made.problems, list(tmp_path.iterdir())) == ({}, {}, [])
+
+
+@pytest.mark.parametrize(
+    ("rest", "problem", "code"),
+    [
+        (None, None, Exit.GOES_ON),
+        (JobStatus.CANCELLED, None, Exit.GOES_ON),
+        (JobStatus.RUNNING, None, Exit.GOES_ON),
+        (None, "list_without_videos", Exit.FAILED),
+        (None, "over_list_budget", Exit.LIMIT),
+        (JobStatus.FAILED, None, Exit.FAILED),
+        (JobStatus.DONE, None, Exit.DONE),
+    ],
+)
+def test_the_exit_code_says_whether_the_same_command_would_go_on(
+    rest: JobStatus | None, problem: str | None, code: Exit
+) -> None:
+    entries = [SimpleNamespace(job=status and job(status=status)) for status in (JobStatus.DONE, rest)]
+    ended = problem and SimpleNamespace(code=problem)
+    view: Any = SimpleNamespace(entries=entries, problem=ended, done=1 + (rest is JobStatus.DONE), rows=2)
     made: Any = SimpleNamespace(problems={})
     assert cli_batch._exit(view, made) is code

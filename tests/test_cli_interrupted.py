@@ -141,14 +141,19 @@ def interrupt_at(
     monkeypatch.setattr(place, name, interrupt)
 
 
+@pytest.mark.parametrize("is_list", [False, True])
 def test_interrupted_before_it_is_stored_nothing_is_sent(
     service: RawService,
     spends: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    is_list: bool,
 ) -> None:
+    (tmp_path / "list.txt").write_text("a cat", "utf-8")
+    listed = ["--batch", str(tmp_path / "list.txt"), "--budget", "5", "--out", str(tmp_path / "out")]
     interrupt_at(monkeypatch, cli, "build_runner", signal.SIGTERM)
-    assert main(["a cat", *SMALL], spends) == Exit.FAILED
+    assert main([*(listed if is_list else ["a cat"]), *SMALL], spends) == Exit.FAILED
     assert "Nothing was sent" in capsys.readouterr().err
     assert service.bill == []
 

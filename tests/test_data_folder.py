@@ -470,3 +470,30 @@ def test_a_folder_can_be_synced(tmp_path: Path) -> None:
     if sys.platform != "win32":
         with pytest.raises(FileNotFoundError):
             sync_folder(tmp_path / "missing")
+
+
+def test_a_ballast_that_does_not_fit_takes_none_of_the_last_bytes(
+    folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(path: Path, data: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(data[:100])
+        raise OSError(errno.ENOSPC, "full")
+
+    folder.drop_ballast()
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    with pytest.raises(StorageError, match="disk_full"):
+        folder.check_room()
+    assert not (folder.path / "ballast").exists()
+
+
+@pytest.mark.parametrize("never_shrinks", [True, False])
+def test_a_file_that_was_cut_counts_as_gone_if_it_never_shrinks(folder: DataFolder, never_shrinks: bool) -> None:
+    file = folder.path / "ledger.sqlite3"
+    file.write_bytes(bytes(100))
+    folder.watch(file.name, never_shrinks=never_shrinks)
+    with file.open("ab") as grown:
+        grown.write(bytes(100))
+    assert folder.missing_files == frozenset()
+    os.truncate(file, 99)
+    assert folder.missing_files == ({file.name} if never_shrinks else frozenset())
