@@ -13,12 +13,14 @@ from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from hunyuan_ui import cli_batch
 from hunyuan_ui.cli import Exit, main
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
+from hunyuan_ui.errors import MediaError
 from hunyuan_ui.job import JobStatus, Payer, new_id
 from hunyuan_ui.jobs import Entry
 from hunyuan_ui.media import check_mp4
@@ -311,6 +313,19 @@ def test_a_video_that_was_deleted_is_neither_copied_nor_missed(tmp_path: Path) -
     made = cli_batch._Made(nobody, nobody, tmp_path)
     asyncio.run(made.collect([deleted]))
     assert (made.files, made.problems, list(tmp_path.iterdir())) == ({}, {}, [])
+
+
+def test_a_video_that_could_be_copied_at_last_is_no_problem(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.mp4"
+    kept.write_bytes(b"video")
+    runner: Any = SimpleNamespace(video_path=AsyncMock(side_effect=[MediaError("video_missing"), kept]))
+    owner: Any = None
+    request = VideoRequest.parse({"prompt": "a cat"})
+    entry = Entry(Row(1, 0, request), new_id(), request, job(status=JobStatus.DONE))
+    made = cli_batch._Made(runner, owner, tmp_path)
+    for is_copied in (False, True):
+        asyncio.run(made.collect([entry]))
+        assert (entry.job_id in made.files, entry.job_id in made.problems) == (is_copied, not is_copied)
 
 
 @pytest.mark.parametrize(
