@@ -388,6 +388,7 @@ def test_what_still_waits_is_not_counted_beside_what_is_sent() -> None:
     waiting = Totals(cents(12), cents(12), queued_microusd=cents(9))
     assert sending(LIMITED, job(7.0), waiting, 7.0) == cents(7)
     assert sending(LIMITED, job(7.000001), waiting, 7.0) == "over_daily_limit"
+    assert sending(LIMITED, job(), replace(waiting, total_microusd=cents(57)), 2.0) == cents(2)
     assert sending(LIMITED, job(), replace(waiting, total_microusd=cents(57)), 2.5) == "over_total_limit"
 
 

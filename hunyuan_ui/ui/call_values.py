@@ -129,7 +129,7 @@ class CallRules:
         call = _object(body)
         block = self._blocks.blocks.get(call.get("component_id")) if _is_whole(call.get("component_id")) else None
         name = call.get("fn_name")
-        function = getattr(block, name, None) if isinstance(name, str) and not name.startswith("_") else None
+        function = getattr(block, name, None) if isinstance(name, str) else None
         if not getattr(function, "_is_server_fn", False):
             raise BadCallError("no_function", 404)
         if wrong := _plain(call.get("data")):

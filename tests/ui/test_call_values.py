@@ -251,6 +251,11 @@ def test_what_is_no_call_is_refused(small: CallRules, body: bytes) -> None:
         assert error.status in (400, 422)
 
 
+@pytest.mark.parametrize("body", [b"", b"1", b"[1]", b'{"id": 1e999, "method": "ping"}', b'{"id": NaN}'])
+def test_what_is_no_message_of_an_agent_is_refused(small: CallRules, body: bytes) -> None:
+    assert refused(small.agents, body).code == "not_a_call"
+
+
 @pytest.mark.parametrize("session", ["", "a" * 65, "a b", "a/b", "a\n", 1, [], {}, FILE, "ä"])
 def test_a_session_is_a_short_word(small: CallRules, session: object) -> None:
     assert refused(small.called, sent(data=["x"], session_hash=session), "one").code == "session"

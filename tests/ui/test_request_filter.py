@@ -221,6 +221,19 @@ async def test_only_what_the_page_looks_like_may_be_kept_by_what_lies_between(be
         assert "cache-control" not in (await client.get("/assets/index.js")).headers
 
 
+async def test_a_page_is_kept_nowhere_whatever_the_application_says(page_built: BuiltPage) -> None:
+    """The numbers of its events change with the version."""
+
+    async def page(_scope: Any, _receive: Any, send: Any) -> None:
+        headers = [(b"content-type", b"text/html; charset=utf-8"), (b"cache-control", b"max-age=3600")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"<!doctype html>"})
+
+    shown = RequestFilter(page, PUBLIC, CallRules(page_built.blocks), routes=page_built.routes)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(shown), base_url="http://127.0.0.1:7860") as client:
+        assert (await client.get("/")).headers["cache-control"] == "no-store"
+
+
 # the self-check
 
 
