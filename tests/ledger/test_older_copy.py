@@ -182,3 +182,18 @@ def test_what_waited_in_an_older_copy_counts_on_one_day_and_its_cost_can_be_corr
             assert settled.has_correctable_cost
     with closing(opened_ledger(folder, Clock(time.time() + 2 * DAY_S))) as book:
         assert book.totals("").today_microusd == 0
+
+
+def test_what_waited_in_an_older_copy_is_not_dated_before_the_jobs_in_it(folder: Path) -> None:
+    ahead = time.time() + 2 * DAY_S
+    with closing(opened_ledger(folder, Clock(ahead))) as book:
+        assert book.claim(book.active()[0].id)
+        older = content(folder)
+    with closing(opened_ledger(folder, Clock(ahead + 60))) as book:
+        assert book.claim(next(one for one in book.active() if not one.is_sent).id)
+    restore_files(folder, older)
+    assert open_ledger_once(folder)
+    with closing(opened_ledger(folder, Clock(ahead + 120))) as book:
+        waited = [one for one in book.unknown() if one.problem and one.problem.code == "ledger_put_back"]
+        assert len(waited) > 0
+        assert all(one.sent_at is not None and one.sent_at >= ahead for one in waited)

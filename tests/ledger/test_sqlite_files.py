@@ -56,6 +56,15 @@ def without_the_table(path: Path) -> None:
         connection.execute("DROP TABLE jobs")
 
 
+def with_a_damaged_index(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        of_index = "SELECT rootpage FROM sqlite_master WHERE name = 'jobs_by_request'"
+        (page,), (size,) = connection.execute(of_index).fetchone(), connection.execute("PRAGMA page_size").fetchone()
+    whole = bytearray(path.read_bytes())
+    whole[(page - 1) * size : page * size] = b"\xff" * size
+    path.write_bytes(whole)
+
+
 DAMAGES = [
     garbage,
     cut_short,
@@ -345,9 +354,10 @@ def test_a_budget_that_cannot_be_confirmed_says_so(folder: Path) -> None:
     assert caught.value.code == "disk_read_only"
 
 
-def test_a_damaged_ledger_does_not_push_good_backups_out(folder: Path) -> None:
+@pytest.mark.parametrize("damage", [scribbled_over, with_a_damaged_index], ids=name_of)
+def test_a_damaged_ledger_does_not_push_good_backups_out(folder: Path, damage: Callable[[Path], None]) -> None:
     before = backups(folder)
-    scribbled_over(ledger_of(folder))
+    damage(ledger_of(folder))
     for _ in range(6):
         with pytest.raises(StorageError) as caught:
             back_up(folder)
