@@ -377,6 +377,17 @@ async def test_a_refusal_of_the_content_that_names_an_address_is_followed(
         assert (await failure(fetched)).code == "link_refused"
 
 
+async def test_an_address_of_a_store_that_ran_out_is_not_asked_for_at_the_engine(
+    service: RawService, client: EngineClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_safe_transport", lambda *_: httpx.MockTransport(lambda _: httpx.Response(403)))
+    fetched = client.fetch("https://store.example/x.mp4", tmp_path / "x.part", key=KEY, check=check_video)
+    error = await failure(fetched)
+    assert isinstance(error, DownloadError)
+    assert error.expired
+    assert service.requests == []
+
+
 async def test_the_key_leaves_for_nowhere_else(service: RawService, client: EngineClient, tmp_path: Path) -> None:
     with RawService() as elsewhere:
         service.on("GET", "*", redirect(f"{elsewhere.origin}/x.mp4"))

@@ -111,7 +111,7 @@ def test_a_stop_while_a_job_is_claimed_makes_no_older_copy_of_the_ledger(folder:
     assert not open_ledger_once(folder)
 
 
-@pytest.mark.parametrize("note", [b"", b"not a time", b"\xff" * 40, b"nan"])
+@pytest.mark.parametrize("note", [b"", b"not a time", b"\xff" * 40, b"nan", b"inf"])
 def test_a_note_that_says_nothing_is_none(folder: Path, note: bytes) -> None:
     one_sent(folder)
     (folder / "ledger.sent").write_bytes(note)

@@ -130,7 +130,7 @@ def test_a_damaged_ledger_is_set_aside_and_restored_and_asks_its_owner(
     assert open_and_close(folder) is None
 
 
-@pytest.mark.parametrize("damage", [garbage, scribbled_over, emptied], ids=name_of)
+@pytest.mark.parametrize("damage", [garbage, scribbled_over, with_a_damaged_index, emptied], ids=name_of)
 def test_the_newest_good_backup_is_taken(folder: Path, damage: Callable[[Path], None]) -> None:
     with closing(opened_ledger(folder)) as book:
         back_up(folder)
