@@ -242,9 +242,14 @@ async def test_two_processes_that_finish_one_video_agree(rig: Rig, bucket: Bucke
 async def test_a_deleted_video_is_gone_from_bucket_and_cache(rig: Rig, bucket: BucketServer) -> None:
     async with rig.running() as runner:
         job, other = await made(runner), await made(runner)
+        bucket.asked.clear()
         await runner.delete(job.id, OWNER)
         assert {name[:32] for name in bucket.files()} == {other.id}
         assert {name[:32] for name in cached(rig)} == {other.id}
+        first, bucket.asked[:] = list(bucket.asked), []
+        await runner.delete(other.id, OWNER)
+        assert bucket.files() == {}
+        assert len(bucket.asked) == len(first)  # what was deleted is not deleted again
 
 
 async def test_a_deletion_while_the_bucket_is_away_is_done_when_it_is_back(rig: Rig, bucket: BucketServer) -> None:
