@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -141,6 +142,8 @@ async def test_a_deleted_row_is_not_made_again(tmp_path: Path, service: FakeServ
     async with running(tmp_path, service) as runner:
         view = await ended(runner, await sent(runner, lines(2)))
         await runner.delete(view.entries[0].job_id, ALICE)
+        shown = await runner.batches.view(view.list_id, ALICE)
+        assert [entry.state for entry in shown.entries] == ["deleted", "done"]
         view = await ended(runner, await sent(runner, lines(2)))
         assert [entry.is_deleted for entry in view.entries] == [True, False]
         assert view.spent_usd == pytest.approx(2 * PRICE_USD)
@@ -160,6 +163,16 @@ async def test_the_budget_holds_and_counts_what_was_spent_before(tmp_path: Path,
         assert len(service.bill) == made
         view = await ended(runner, await sent(runner, lines(20), budget_usd=100))
         assert (view.done, view.problem, len(service.bill)) == (20, None, 20)
+
+
+async def test_rows_that_a_budget_holds_back_are_looked_at_as_soon_as_it_is_raised(
+    tmp_path: Path, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, service) as runner:
+        await ended(runner, await sent(runner, lines(1)))
+        monkeypatch.setattr(runner, "recheck_limits", recheck := Mock())
+        await ended(runner, await sent(runner, lines(1), budget_usd=200.0))
+        recheck.assert_called_once_with()
 
 
 async def test_a_daily_limit_ends_a_list_once_nothing_of_it_can_settle(tmp_path: Path, service: FakeService) -> None:

@@ -249,6 +249,13 @@ async def test_an_amount_that_is_put_right_changes_the_estimate_at_once(
     reload.assert_awaited_once()
 
 
+async def test_what_the_owner_notes_is_kept_up_to_its_length(public: JobRunner) -> None:
+    made = job(status=JobStatus.DONE, sent_at=1.0, ended_at=2.0, cost_microusd=1)
+    public._services.ledger.adopt(made)
+    corrected = await public.owner.correct(made.id, OWNER, cost_usd=1.46, note="x" * 501)
+    assert [was["note"] for was in corrected.notes["corrections"]] == ["x" * 500]
+
+
 async def test_what_the_owner_says_was_spent_is_counted_and_no_failed_video(public: JobRunner) -> None:
     await public.owner.declare_spending(OWNER, 5.0)
     totals = public._services.ledger.totals("")

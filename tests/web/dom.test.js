@@ -29,9 +29,9 @@ test("an element counts as drawn where the browser cannot tell", () => {
 
 test("a held button takes no press, and takes them again once it is let go", () => {
   const button = new StandIn();
-  const letGo = hold(button);
   let presses = 0;
   button.addEventListener("click", () => (presses += 1));
+  const letGo = hold(button);
   button.click();
   assert.deepEqual([presses, button.getAttribute("aria-disabled")], [0, "true"]);
   letGo();

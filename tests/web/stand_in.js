@@ -111,6 +111,25 @@ class StandIn extends EventTarget {
     else this.attributes.delete(name);
   }
 
+  captures = new EventTarget();
+
+  addEventListener(name, act, options) {
+    if (options === true || options?.capture) this.captures.addEventListener(name, act, options);
+    else super.addEventListener(name, act, options);
+  }
+
+  /** As a browser does, which calls those first that capture. */
+  dispatchEvent(event) {
+    let isStopped = false;
+    const stop = event.stopImmediatePropagation.bind(event);
+    event.stopImmediatePropagation = () => {
+      isStopped = true;
+      stop();
+    };
+    this.captures.dispatchEvent(event);
+    return isStopped ? !event.defaultPrevented : super.dispatchEvent(event);
+  }
+
   /** Press it as a person does. */
   click() {
     this.dispatchEvent(new Event("click", { cancelable: true }));
