@@ -14,12 +14,13 @@ import pytest
 
 from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import AccessError, AuthenticationError, HunyuanUIError, InvalidRequestError, SpendLimitError
-from hunyuan_ui.job import MICRO, JobStatus, Visitor
+from hunyuan_ui.job import MICRO, Job, JobStatus, Visitor
 from hunyuan_ui.jobs import BatchView, JobRunner, Order, batch, build_runner, endings, job_run
-from hunyuan_ui.prompt_list import Reading, read_list
+from hunyuan_ui.prompt_list import Reading, job_id, read_list
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.words import words
 from tests.fake_service import PRICE_USD, FakeService, answer
+from tests.stored_jobs import job
 
 pytestmark = pytest.mark.anyio
 
@@ -237,6 +238,73 @@ async def test_a_list_that_brings_no_videos_ends(tmp_path: Path, service: FakeSe
     assert service.posts <= 5
 
 
+async def test_a_list_goes_on_if_videos_come_between_rows_without(tmp_path: Path, service: FakeService) -> None:
+    fails, works = answer(422, {"error": "no"}), answer(200, {"request_id": "request-of-the-third"})
+    service.script("submit", fails, fails, works, fails)
+    async with running(tmp_path, service, concurrency=1) as runner:
+        view = await ended(runner, await sent(runner, lines(6)))
+    assert (view.problem, view.done, view.count(JobStatus.FAILED)) == (None, 3, 3)
+
+
+async def test_rows_that_were_cancelled_end_no_list(tmp_path: Path) -> None:
+    service = FakeService(polls_needed=10**6)
+    async with running(tmp_path, service, concurrency=1) as runner:
+        list_id = await sent(runner, lines(9))
+        await until(lambda: service.bill)
+
+        async def next_queued() -> str:
+            while True:
+                for entry in (await runner.batches.view(list_id, ALICE)).entries:
+                    if entry.job is not None and entry.job.status is JobStatus.QUEUED:
+                        return entry.job_id
+                await asyncio.sleep(0.002)
+
+        for _ in range(4):
+            await runner.cancel(await asyncio.wait_for(next_queued(), 10), ALICE)
+        assert (await runner.batches.view(list_id, ALICE)).problem is None
+
+
+async def test_a_stop_waits_for_the_row_that_is_being_stored(
+    tmp_path: Path, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, service) as runner:
+        may_store, submit = asyncio.Event(), runner.submit
+
+        async def held(*values: Any, **options: Any) -> Job:
+            await may_store.wait()
+            return await submit(*values, **options)
+
+        monkeypatch.setattr(runner, "submit", held)
+        list_id = await sent(runner, lines(5))
+        stopping = asyncio.create_task(runner.batches.stop(list_id, ALICE))
+        await asyncio.wait({stopping}, timeout=0.1)
+        assert not stopping.done()
+        may_store.set()
+        view = await stopping
+        assert (view.is_feeding, view.count(JobStatus.QUEUED)) == (False, 0)
+
+
+async def test_a_list_that_is_sent_anew_stores_no_row_that_it_has_lost(tmp_path: Path) -> None:
+    service = FakeService(polls_needed=30)
+    async with running(tmp_path, service, concurrency=1) as runner:
+        await sent(runner, lines(9))
+        await until(lambda: service.bill)
+        await ended(runner, await sent(runner, lines(1)))
+        await until(lambda: not runner._dispatcher.live)
+        assert len(service.bill) <= 2  # one was stored, and waited
+
+
+async def test_only_a_row_that_failed_without_a_charge_is_made_again(tmp_path: Path, service: FakeService) -> None:
+    async with running(tmp_path, service) as runner:
+        prompts = read_list(lines(2), "campaign")
+        list_id = runner.batches.id_of("campaign", ALICE)
+        for row, cost in zip(prompts.rows, (None, 1), strict=True):
+            failed = job(id=job_id(list_id, row), status=JobStatus.FAILED, visitor=ALICE.id, cost_microusd=cost)
+            runner._services.ledger.adopt(failed)
+        plan = await runner.batches.plan(prompts, Order(ALICE, retry_failed=True))
+        assert list(plan.prices) == [1]
+
+
 async def test_two_who_send_the_same_list_at_once_pay_once(tmp_path: Path, service: FakeService) -> None:
     async with running(tmp_path, service) as runner:
         ids = await asyncio.gather(*(sent(runner, lines(9)) for _ in range(4)))
@@ -372,6 +440,7 @@ async def test_in_public_the_visitors_own_limits_hold(
         with pytest.raises(SpendLimitError) as refused:
             await sent(runner, lines(2), visitor, name="another")
         assert refused.value.code == "lists_running"
+        assert await sent(runner, lines(6), visitor) == list_id  # it goes on
         view = await ended(runner, list_id, visitor)
     assert view.done == 3
     assert view.problem is not None
