@@ -15,7 +15,7 @@ import pytest
 from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import AccessError, AuthenticationError, HunyuanUIError, InvalidRequestError, SpendLimitError
 from hunyuan_ui.job import MICRO, Job, JobStatus, Visitor
-from hunyuan_ui.jobs import BatchView, JobRunner, Order, batch, build_runner, endings, job_run
+from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, batch, build_runner, endings, job_run
 from hunyuan_ui.prompt_list import Reading, job_id, read_list
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.words import words
@@ -325,6 +325,21 @@ async def test_a_list_with_a_fault_sends_nothing(tmp_path: Path, service: FakeSe
     assert service.asked == []
 
 
+async def test_a_list_without_room_for_its_videos_is_not_begun(tmp_path: Path, service: FakeService) -> None:
+    async with running(tmp_path, service) as runner:
+        runner._services.folder.min_free_bytes = 2**62
+        assert (await refusal(sent(runner, "a fox"))).code == "disk_full"
+        assert await runner.batches._here(runner.batches.id_of("campaign", ALICE)) is None
+
+
+@pytest.mark.parametrize("status", [JobStatus.QUEUED, JobStatus.RUNNING])
+def test_a_list_can_be_stopped_while_a_row_of_it_waits_to_be_sent(status: JobStatus) -> None:
+    row = read_list("a fox", "campaign").rows[0]
+    entry = Entry(row, "0" * 32, row.request, job(status=status))
+    view = BatchView("0" * 32, "campaign", 1, [entry], 0.0, 1.0, 0.0, is_running=True, is_feeding=False)
+    assert view.can_stop == (status is JobStatus.QUEUED)
+
+
 async def test_the_plan_is_the_price_and_a_higher_one_is_asked_about(tmp_path: Path, service: FakeService) -> None:
     async with running(tmp_path, service) as runner:
         prompts = read_list(lines(10), "campaign")
@@ -335,6 +350,7 @@ async def test_the_plan_is_the_price_and_a_higher_one_is_asked_about(tmp_path: P
         assert plan.seconds == pytest.approx(10 * each.seconds / 4)
         error = await refusal(sent(runner, lines(10), shown_usd=plan.most_usd - 0.02))
         assert error.code == "list_price_changed"
+        assert (await refusal(sent(runner, lines(10), shown_usd=0.0))).code == "list_price_changed"
         assert service.posts == 0
         await ended(runner, await sent(runner, lines(4), shown_usd=plan.most_usd))
         rest = await runner.batches.plan(prompts, Order(ALICE))
