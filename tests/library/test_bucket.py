@@ -10,6 +10,8 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -444,3 +446,15 @@ def test_nothing_is_asked_after_the_end(bucket: BucketServer) -> None:
     one.close()
     with pytest.raises(StorageError, match="stopping"):
         one.call(one.size("x"))
+
+
+def test_what_was_half_written_in_folder_or_cache_is_swept(tmp_path: Path) -> None:
+    no_bucket: Any = SimpleNamespace()
+    library = BucketLibrary(tmp_path / "videos", tmp_path / "cache", no_bucket)
+    kept, brought = f"{new_id()}.part", f"{new_id()}.0a1b2c3d.part"
+    for folder, names in (("videos", (kept, f"{new_id()}.part")), ("cache", (brought,))):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name in names:
+            (tmp_path / folder / name).touch()
+    library.sweep({kept[:32]})
+    assert [path.name for path in tmp_path.glob("*/*.part")] == [kept]
