@@ -241,7 +241,7 @@ def test_what_only_the_browser_does_is_no_function(built: Any, rules: CallRules)
         b'{"data": []} {}',
         b"data=1",
         b"\xff\xfe{}",
-        json.dumps({"data": [], **{str(number): 1 for number in range(40)}}).encode(),
+        json.dumps({"data": ["x"], **{str(number): 1 for number in range(40)}}).encode(),
     ],
     ids=lambda body: body[:20],
 )

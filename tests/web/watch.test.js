@@ -274,6 +274,19 @@ test("the videos of an earlier click are not followed by a page that has just op
   assert.equal(browser.count("jobs/a?within_s=0"), 0);
 });
 
+test("a job is cancelled or its run stopped where that can be, and left alone where it cannot", async () => {
+  for (const [facts, text] of [
+    [{ can_cancel: true }, "<cancel>"],
+    [{ can_stop: true }, "<stop_run>"],
+    [{}, null],
+  ]) {
+    browser.emit("returned");
+    await jobs(job("a", facts));
+    const button = card.part("cancel");
+    assert.equal(button.hidden ? null : button.textContent, text);
+  }
+});
+
 test("a retry takes its predecessor away in every tab, and renews the price", async () => {
   card.receive({ token: TOKEN, is_new: true, job: "b", told: [], again_of: "a" });
   assert.deepEqual(browser.said, ["new job", { dismissed: "a" }]);
