@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from hunyuan_ui.job import Visitor, new_id
-from hunyuan_ui.ui.call_slots import (
+from hunyuan_ui.ui.waiting_calls import (
     ASKING,
     ASKING_OF_ONE_ADDRESS,
     WAITING_CALLS,
     WAITING_OF_ONE_ADDRESS,
     Call,
-    CallSlots,
+    WaitingCalls,
 )
 
 
@@ -23,14 +23,14 @@ def call(address: str) -> Call:
     return Call(new_id(), visitor(address), "")
 
 
-def waits(slots: CallSlots, address: str = "203.0.113.9") -> bool:
+def waits(slots: WaitingCalls, address: str = "203.0.113.9") -> bool:
     """Whether a status query would wait now."""
     with slots.asking(visitor(address), 5.0) as wait_s:
         return wait_s == 5.0
 
 
 def test_a_status_query_does_not_wait_while_calls_hold_all_slots() -> None:
-    slots = CallSlots(is_public=False)
+    slots = WaitingCalls(is_public=False)
     with ExitStack() as held:
         for number in range(WAITING_CALLS):
             assert waits(slots)
@@ -41,7 +41,7 @@ def test_a_status_query_does_not_wait_while_calls_hold_all_slots() -> None:
 
 
 def test_status_queries_leave_slots_to_calls() -> None:
-    slots = CallSlots(is_public=False)
+    slots = WaitingCalls(is_public=False)
     with ExitStack() as held:
         for _ in range(ASKING):
             assert held.enter_context(slots.asking(visitor("203.0.113.9"), 5.0)) == 5.0
@@ -50,7 +50,7 @@ def test_status_queries_leave_slots_to_calls() -> None:
 
 
 def test_one_address_takes_no_slot_from_another_in_public() -> None:
-    slots = CallSlots(is_public=True)
+    slots = WaitingCalls(is_public=True)
     with ExitStack() as held:
         for _ in range(ASKING_OF_ONE_ADDRESS):
             held.enter_context(slots.asking(visitor("203.0.113.1"), 5.0))

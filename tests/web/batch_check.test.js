@@ -5,7 +5,7 @@ import { beforeEach, test } from "node:test";
 import { drawn, newBrowser } from "./stand_in.js";
 
 newBrowser();
-const { showChecked, showNote, showOtherRows } = await import("../../hunyuan_ui/ui/web/batch_checked.js");
+const { showChecked, showNote, showOtherRows } = await import("../../hunyuan_ui/ui/web/batch_check.js");
 
 const rows = (count, status = "not_sent") =>
   Array.from({ length: count }, (_, at) => ({ row: at + 1, prompt: `fox ${at + 1}`, status, state: "", time: "" }));
