@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from hunyuan_ui.words import words
 from tests.app_process import RunningApp
-from tests.browser.steps import until
+from tests.browser.steps import two_frames, until
 
 pytestmark = pytest.mark.slow
 
@@ -114,6 +114,57 @@ def test_a_prompt_that_an_example_replaced_comes_back_with_its_settings(opened: 
     expect(undo).to_be_visible()
     box.press("Control+z")
     expect(box).to_have_value("My own words.")
+
+
+def undo_all(page: Page, box: Locator) -> None:
+    """Press the keys that undo and redo, more often than there is anything to undo or redo."""
+    for keys in ["Control+z"] * 12 + ["Control+Shift+z"] * 12 + ["Control+z"] * 12:
+        box.press(keys)
+        two_frames(page)
+
+
+@pytest.mark.parametrize("name", ["example", "word", "both"])
+def test_undo_mixes_no_two_texts(opened: Page, name: str) -> None:
+    box, own = prompt(opened), "A heron lands on a pond"
+    box.press_sequentially("A paper boat ")
+    box.press("Control+a")
+    box.press_sequentially(own)
+    if name != "word":
+        opened.locator(".examples button").nth(2).click()
+        expect(box).not_to_have_value(own)
+    if name != "example":
+        button(opened, "Shot").click()
+        button(opened, "Wide").click()
+        expect(box).to_have_value(re.compile("wide shot", re.IGNORECASE))
+    box.press("End")
+    box.press_sequentially(" in the rain")
+    undo_all(opened, box)
+    expect(box).to_have_value(own)
+
+
+def test_undo_mixes_no_two_numbers(opened: Page) -> None:
+    seed = opened.locator("#field-seed input[type=number]")
+    seed.fill("")
+    seed.press_sequentially("4242")
+    opened.locator(".examples button").nth(2).click()
+    expect(seed).not_to_have_value("4242")
+    of_example = seed.input_value()
+    undo_all(opened, seed)
+    expect(seed).to_have_value(of_example)
+
+
+def test_what_was_typed_and_taken_out_comes_back_by_undo(opened: Page) -> None:
+    box = prompt(opened)
+    for before in ("", "A fox"):
+        box.fill(before)
+        box.press("End")
+        box.press_sequentially(" in the snow")
+        box.press("Control+a")
+        box.press("Delete")
+        box.press("Control+z")
+        expect(box).to_have_value(f"{before} in the snow")
+        box.press("Control+Shift+z")
+        expect(box).to_have_value("")
 
 
 def test_an_improvement_is_shown_first_and_can_be_left_or_undone(opened: Page) -> None:

@@ -3,6 +3,7 @@
 import { address } from "./address.js";
 import { batch } from "./batch.js";
 import { holdLanguage, keeping, newId, settledVisitor, tab, visitor } from "./browser_storage.js";
+import { keepUndoClean } from "./browsers_undo.js";
 import { createClicks, DOUBLE_CLICK_MS, keptClick } from "./click_id.js";
 import { compare } from "./compare.js";
 import { emit, reload } from "./events.js";
@@ -144,6 +145,7 @@ slowClocks();
 showWhenDrawn();
 tellReturns();
 keepAboveKeyboard();
+keepUndoClean();
 document.addEventListener("DOMContentLoaded", translateMessage);
 
 window.addEventListener("hashchange", () => {
