@@ -9,7 +9,7 @@ from tests.browser.one_gallery import app as app
 from tests.browser.one_gallery import cards, open_first, viewer
 from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
-from tests.browser.steps import press_escape
+from tests.browser.steps import press_escape, two_frames
 
 
 def stays_closable(page: Page, name: str) -> None:
@@ -149,3 +149,25 @@ def test_a_dialog_that_was_closed_leaves_no_step_behind(gallery: Page) -> None:
     open_first(gallery).get_by_role("button", name="Reuse settings").click()
     expect(gallery.locator("#field-prompt textarea")).to_be_in_viewport()
     assert gallery.evaluate("window.marked")
+
+
+@pytest.mark.parametrize("name", ["viewer", "batch"])
+def test_a_dialog_is_closed_by_a_press_that_begins_and_ends_beside_it(gallery: Page, name: str) -> None:
+    if name == "viewer":
+        open_first(gallery)
+    else:
+        gallery.locator("#part-several button").click()
+    dialog = gallery.locator(f"dialog.{name}")
+    box = dialog.bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    inside, edge, beside = box["x"] + box["width"] / 2, box["x"] + 4, box["x"] / 2
+    for begin, end in ((inside, beside), (edge, edge), (beside, inside), (beside, edge)):
+        gallery.mouse.move(begin, middle)
+        gallery.mouse.down()
+        gallery.mouse.move(end, middle + 30, steps=3)
+        gallery.mouse.up()
+        two_frames(gallery)
+        expect(dialog).to_be_visible()
+    gallery.mouse.click(beside, middle)
+    expect(dialog).to_be_hidden()

@@ -76,5 +76,19 @@ export function closedByBack(dialog, again) {
   };
 }
 
+/**
+ * Close a dialog by a press beside it. Text that is selected beyond the edge ends there too, but does not begin there.
+ * @param {HTMLDialogElement} dialog
+ */
+export function closedBeside(dialog) {
+  const isBeside = ({ target, clientX: x, clientY: y }) => {
+    const { left, right, top, bottom } = dialog.getBoundingClientRect();
+    return target === dialog && (x < left || x > right || y < top || y > bottom);
+  };
+  let hasBegun = false;
+  dialog.addEventListener("pointerdown", (event) => (hasBegun = isBeside(event)));
+  dialog.addEventListener("click", (event) => hasBegun && isBeside(event) && dialog.close());
+}
+
 // An entry whose dialog cannot be opened again would be a step back that does nothing.
 on("unopened", () => isOpen() || leave());

@@ -1,6 +1,6 @@
 // The prompt list dialog: typed or dropped lists are checked, priced, confirmed at their price, and followed.
 
-import { closedByBack, openAfterReload } from "./back_button.js";
+import { closedBeside, closedByBack, openAfterReload } from "./back_button.js";
 import { showChecked, showNote, showOtherRows } from "./batch_check.js";
 import { listStanding } from "./batch_progress.js";
 import {
@@ -242,9 +242,7 @@ export function batch({ element, props }) {
   part("send").addEventListener("click", confirm);
   part("stop").addEventListener("click", () => busy(async () => say((await standing.stop()) || "")));
   part("close").addEventListener("click", () => dialog.close());
-  dialog.addEventListener("click", (event) => {
-    if (event.target === dialog) dialog.close();
-  });
+  closedBeside(dialog);
   on("list-open", open);
   on("priced-anew", () => {
     if (!dialog.open) return;

@@ -1,6 +1,6 @@
 // The dialog of one video: its settings, frames and exports.
 
-import { closedByBack } from "./back_button.js";
+import { closedBeside, closedByBack } from "./back_button.js";
 import { addressedVideo, setQuery } from "./browser_storage.js";
 import { frameOf, timeOf } from "./compare_sync.js";
 import { fill, goToField, hold, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
@@ -221,9 +221,7 @@ export function viewer({ element, props }) {
   for (const name of ["kind", "side", "rate"]) part(name).addEventListener("change", offer);
   withSettings.addEventListener("change", offer);
   dialog.addEventListener("close", empty);
-  dialog.addEventListener("click", (event) => {
-    if (event.target === dialog) dialog.close();
-  });
+  closedBeside(dialog);
   dialog.addEventListener("keydown", (event) => {
     if (event.target.matches("select, textarea") || event.ctrlKey || event.altKey || event.metaKey) return;
     const press = KEYS[event.key];
