@@ -129,3 +129,20 @@ def test_of_several_files_none_is_taken_by_chance(gallery: Page, tmp_path: Path)
     dropped(gallery, b"A fox.", "one.txt", "another.txt", on="dialog.batch form")
     expect(gallery.locator("dialog.batch [data-part=problem]")).to_have_text(several)
     expect(gallery.locator("dialog.batch [data-part=text]")).to_have_value("")
+
+
+@pytest.mark.parametrize("name", ["clips", "prompts.txt"])
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_dropped_folder_is_named_as_unreadable(gallery: Page, tmp_path: Path, name: str, is_open: bool) -> None:
+    troubles: list[str] = []
+    gallery.on("pageerror", lambda error: troubles.append(str(error)))
+    (tmp_path / name).mkdir()
+    if is_open:
+        gallery.locator("#part-several button").click()
+    drag = {"x": 640, "y": 320, "data": {"items": [], "files": [str(tmp_path / name)], "dragOperationsMask": 1}}
+    mouse = gallery.context.new_cdp_session(gallery)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        mouse.send("Input.dispatchDragEvent", {"type": kind, **drag})
+    expect(gallery.get_by_text(words()["gallery.unreadable"]).filter(visible=True)).to_have_count(1)
+    expect(gallery.locator(".landing:visible")).to_have_count(0)
+    assert troubles == []

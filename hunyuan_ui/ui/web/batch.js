@@ -103,7 +103,9 @@ export function batch({ element, props }) {
     if (!file) return;
     if (more.length) return say(words["gallery.one_file"]);
     if (file.size > MOST_BYTES) return say(words["batch.too_large"]);
-    const text = textIn(new Uint8Array(await file.arrayBuffer()));
+    const bytes = await file.arrayBuffer().catch(() => null); // it may be a folder, or have been moved
+    if (!bytes) return say(words["gallery.unreadable"]);
+    const text = textIn(new Uint8Array(bytes));
     if (text === null) return say(words["batch.not_text"]);
     change({ text, kind: kindOf(file.name), name: beginningOf(file.name, 100) });
     takeForm();
