@@ -24,7 +24,8 @@ from hunyuan_ui.words import Words, shown_sum
 KEEP: Final[Any] = cast("Any", gr).skip()  # leaves a component unchanged; Gradio's own annotation is incomplete
 CONFIRMABLE: Final = ("confirm_price", *PRICE_REFUSALS)
 NEEDS: Final = {"access_code_needed": "code", "no_key": "key"}  # input that the page then asks for, next to the button
-# Events that remove a refusal's cause: another job of the same visitor ends, or the next day begins.
+# Events that remove a refusal's cause: another job of the same visitor ends, or the next day begins. One that names a
+# price is about the form's.
 ENDS_WITH: Final = {
     "over_daily_limit": ["ended", "day"],
     "visitor_daily_videos": ["day"],
@@ -170,7 +171,8 @@ async def _taken_in(submit: Event, request: gr.Request, about: Mapping[str, Any]
     def refused(problem: JobProblem, field: str | None, say: Words, *, is_limit: bool = False) -> tuple[Any, ...]:
         shown = {"text": say.sentence(problem), "field": field, "is_limit": is_limit, "needs": NEEDS.get(problem.code)}
         priced = {"most_usd": problem.facts["price"]} if problem.code in PRICE_REFUSALS else {}
-        ends = {"ends_with": ENDS_WITH.get(problem.code, []), "ends_in_s": problem.facts.get("seconds")}
+        of_price = ["priced-anew"] if "price" in problem.facts else []
+        ends = {"ends_with": [*ENDS_WITH.get(problem.code, []), *of_price], "ends_in_s": problem.facts.get("seconds")}
         return KEEP, {**about, **shown, **priced, **ends, "is_confirmable": problem.code in CONFIRMABLE}
 
     async def limited(request: gr.Request) -> tuple[Any, ...]:

@@ -207,6 +207,27 @@ async def test_a_forgotten_key_is_asked_for(runner: JobRunner) -> None:
 
 
 @pytest.mark.parametrize(
+    ("runner", "ends_with"),
+    [
+        ({"daily_limit_usd": 1.0}, ["ended", "day", "priced-anew"]),
+        ({"total_limit_usd": 1.0}, ["priced-anew"]),
+        ({**PUBLIC, "video_limit_usd": 1.0}, ["priced-anew"]),
+        ({"video_limit_usd": 1.0}, ["priced-anew"]),
+        ({**PUBLIC, "access_code": Secret("open sesame")}, []),
+    ],
+    indirect=["runner"],
+)
+async def test_what_is_refused_for_its_price_is_refused_until_that_is_another(
+    runner: JobRunner, ends_with: list[str]
+) -> None:
+    form = {**VideoRequest(prompt="a heron").model_dump(), "variations": "1"}
+    sent = json.dumps({"form": form, "payer": "owner", "shown_usd": DEAR_USD, "is_confirmed": False})
+    _, notice = await PageEvents(runner).send(asking(), new_id(), TOKEN, sent)
+    assert "Nothing was sent" in notice["text"]
+    assert notice["ends_with"] == ends_with
+
+
+@pytest.mark.parametrize(
     ("sent", "is_limit"),
     [
         ('{"form": {"prompt": ""}}', False),  # an error in the form is an error, not a limit

@@ -94,7 +94,7 @@ test("a price is not confirmed by a press in the moment in which its button appe
 });
 
 test("a price is confirmed for its form alone", () => {
-  refuse({ is_confirmable: true });
+  refuse({ is_confirmable: true, ends_with: ["priced-anew"] });
   browser.emit("priced-anew");
   assert.ok(!isShown());
   refuse({ field: "width" });
@@ -169,6 +169,13 @@ test("a refusal goes when its cause does: after its time, with a job's end, on a
   assert.ok(isShown());
   mock.timers.setTime(Date.parse("2026-11-28T12:00:00Z"));
   browser.emit("returned");
+  assert.ok(!isShown());
+  browser.emit("priced-anew");
+  refuse({ is_limit: true, ends_with: ["ended", "day"] });
+  browser.emit("priced-anew");
+  assert.ok(isShown());
+  refuse({ is_limit: true, ends_with: ["day", "priced-anew"] });
+  browser.emit("priced-anew");
   assert.ok(!isShown());
   refuse({ field: "width" });
   browser.emit("paid-anew");

@@ -153,7 +153,7 @@ export function notice({ element, props, watch }) {
   // A notice is removed with its cause: the field was changed, the price or the payer is different.
   on("prompt", () => TEXTS.includes(cause) && show(""));
   on("priced-anew", () => {
-    if (!part("confirm").hidden || (cause && !TEXTS.includes(cause))) show("");
+    if (endsWith.includes("priced-anew") || (cause && !TEXTS.includes(cause))) show("");
   });
   on("settings", () => cause && show(""));
   on("ended", () => endsWith.includes("ended") && show(""));
