@@ -272,6 +272,18 @@ def test_several_are_downloaded_and_deleted_at_once_and_come_back_together(galle
     expect(gallery.locator(".chosen")).to_be_hidden()
 
 
+def test_escape_clears_a_search_before_it_ends_the_choosing(gallery: Page) -> None:
+    gallery.get_by_role("button", name="Select").click()
+    cards(gallery).nth(5).click()
+    search = gallery.get_by_role("searchbox")
+    search.fill("fox number 1")
+    expect(cards(gallery)).to_have_count(12)
+    for text, choosing in (("", "true"), ("", "false")):
+        search.press("Escape")
+        expect(search).to_have_value(text)
+        expect(gallery.get_by_role("button", name="Select")).to_have_attribute("aria-pressed", choosing)
+
+
 # one video
 
 

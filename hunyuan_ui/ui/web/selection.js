@@ -77,7 +77,9 @@ export function createChoice(element, part, does) {
   part("delete").addEventListener("click", remove);
   part("chosen").setAttribute("aria-label", words["gallery.choose"]);
   element.addEventListener("keydown", (event) => {
-    if (/** @type {KeyboardEvent} */ (event).key === "Escape" && isOn) set(false);
+    const { key, target } = /** @type {KeyboardEvent & {target: HTMLElement}} */ (event);
+    const clears = target.matches("input:not(:placeholder-shown)"); // the search, of its text
+    if (key === "Escape" && isOn && !clears) set(false);
   });
   return {
     isOn: () => isOn,
