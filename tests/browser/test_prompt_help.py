@@ -220,6 +220,20 @@ def test_what_is_typed_beside_a_proposal_stays_in_it(opened: Page) -> None:
     opened.unroute_all(behavior="ignoreErrors")
 
 
+def test_an_improvement_that_comes_late_is_for_what_was_typed_meanwhile_and_leaves_the_focus(opened: Page) -> None:
+    answers: list[Route] = []
+    box = prompt(opened)
+    opened.route("**/hunyuan/prompt", lambda route: route.continue_() if answers else answers.append(route))
+    box.fill("a red apple")
+    button(opened, "Improve").click()
+    until(opened, lambda: bool(answers))
+    box.press("End")
+    box.press_sequentially(" on Mars")
+    answers[0].continue_()
+    expect(opened.locator(".prompt-panel .proposal")).to_contain_text("a red apple on Mars. It moves slowly")
+    expect(box).to_be_focused()
+
+
 def test_two_words_chosen_in_one_moment_both_count_and_a_lost_one_is_told(opened: Page) -> None:
     prompt(opened).fill("A fox runs.")
     button(opened, "Shot").click()

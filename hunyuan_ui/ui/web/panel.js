@@ -121,8 +121,9 @@ export function panel({ element, props }) {
   }
 
   async function propose() {
+    const before = text();
     if (!isCurrent()) await look();
-    if (!isCurrent()) return tell(words["coach.unreachable"]);
+    if (!isCurrent()) return before === text() ? tell(words["coach.unreachable"]) : propose(); // something was typed
     if (!answer.additions.length) {
       part("proposal").hidden = true;
       return tell(answer.problem || words["coach.complete"]);
@@ -140,7 +141,7 @@ export function panel({ element, props }) {
       }),
     );
     part("proposal").hidden = false;
-    part("accept").focus({ preventScroll: true });
+    if (document.activeElement !== box()) part("accept").focus({ preventScroll: true });
     part("proposal").scrollIntoView({ block: "nearest" });
   }
 
