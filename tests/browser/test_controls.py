@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -239,6 +240,20 @@ def test_a_reader_hears_no_english_on_the_chinese_page(new_context: Any, preview
     expect(page.get_by_role("slider", name="宽度")).to_be_visible()
     expect(page.get_by_role("spinbutton", name="宽度")).to_be_visible()
     expect(page.get_by_role("button", name="重置宽度")).to_be_visible()
+
+
+@pytest.mark.parametrize(("locale", "page_s"), [("zh-CN", "zh"), ("zh-TW", "zh"), ("en-GB", "zh"), ("zh-CN", "en")])
+def test_a_reader_hears_the_foot_once_whichever_language_browser_and_page_have(
+    new_context: Any, preview: RunningApp, locale: str, page_s: str
+) -> None:
+    page = new_context(locale=locale).new_page()
+    open_page(page, preview)
+    if not locale.startswith(page_s):
+        page.locator(".masthead .language").click()
+    expect(page.locator("html")).to_have_attribute("lang", re.compile(f"^{page_s}"))
+    open_everything(page)
+    expect(page.locator('footer img[alt=""]')).to_have_count(3)
+    expect(page.get_by_role("contentinfo", name="页脚" if page_s == "zh" else "Foot of the page")).to_be_visible()
 
 
 @pytest.mark.parametrize("locale", ["zh-TW", "zh-HK", "zh"])

@@ -65,13 +65,16 @@ function nameFoot() {
   for (const foot of document.querySelectorAll("footer[aria-label], footer nav")) set(foot, "aria-label", words.foot);
 }
 
-/** Complete the form's controls as they are rendered. */
+/** Complete an element now and whenever Gradio rerenders it. */
+function keepComplete(element, completed, attributeFilter) {
+  if (!element) return;
+  const observer = new MutationObserver(() => completed(element));
+  observer.observe(element, { subtree: true, childList: true, characterData: true, attributes: true, attributeFilter });
+  completed(element);
+}
+
+/** Complete the form's controls and the footer. */
 export function completeControls() {
-  nameFoot();
-  const form = document.getElementById("form");
-  if (!form) return;
-  const attributeFilter = ["aria-label", "class", "dir", "name"];
-  const observer = new MutationObserver(() => complete(form));
-  observer.observe(form, { subtree: true, childList: true, characterData: true, attributes: true, attributeFilter });
-  complete(form);
+  keepComplete(document.querySelector("footer"), nameFoot, ["alt", "aria-label"]);
+  keepComplete(document.getElementById("form"), complete, ["aria-label", "class", "dir", "name"]);
 }
