@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.browser.one_gallery import (
 from tests.browser.one_gallery import app as app
 from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
-from tests.browser.steps import until, write
+from tests.browser.steps import press_escape, until, write
 from tests.videos import mp4_bytes
 
 pytestmark = pytest.mark.slow
@@ -131,6 +132,13 @@ def test_of_several_files_none_is_taken_by_chance(gallery: Page, tmp_path: Path)
     expect(gallery.locator("dialog.batch [data-part=text]")).to_have_value("")
 
 
+def dragging(page: Page, file: Path) -> Callable[[str], object]:
+    """Return a function for the steps of a mouse that drags a file over the page's middle."""
+    mouse = page.context.new_cdp_session(page)
+    at = {"x": 640, "y": 320, "data": {"items": [], "files": [str(file)], "dragOperationsMask": 1}}
+    return lambda kind: mouse.send("Input.dispatchDragEvent", {"type": kind, **at})
+
+
 @pytest.mark.parametrize("name", ["clips", "prompts.txt"])
 @pytest.mark.parametrize("is_open", [False, True])
 def test_a_dropped_folder_is_named_as_unreadable(gallery: Page, tmp_path: Path, name: str, is_open: bool) -> None:
@@ -139,10 +147,31 @@ def test_a_dropped_folder_is_named_as_unreadable(gallery: Page, tmp_path: Path, 
     (tmp_path / name).mkdir()
     if is_open:
         gallery.locator("#part-several button").click()
-    drag = {"x": 640, "y": 320, "data": {"items": [], "files": [str(tmp_path / name)], "dragOperationsMask": 1}}
-    mouse = gallery.context.new_cdp_session(gallery)
+    drag = dragging(gallery, tmp_path / name)
     for kind in ("dragEnter", "dragOver", "drop"):
-        mouse.send("Input.dispatchDragEvent", {"type": kind, **drag})
+        drag(kind)
     expect(gallery.get_by_text(words()["gallery.unreadable"]).filter(visible=True)).to_have_count(1)
     expect(gallery.locator(".landing:visible")).to_have_count(0)
     assert troubles == []
+
+
+@pytest.mark.parametrize("gone", ["what it was over", "the window", "nothing"])
+def test_a_file_that_leaves_the_page_leaves_no_sign_behind(gallery: Page, tmp_path: Path, gone: str) -> None:
+    (tmp_path / "list.txt").write_text("a boat")
+    landing = gallery.locator(".landing:visible")
+    if gone == "the window":
+        gallery.locator("#part-several button").click()
+    drag = dragging(gallery, tmp_path / "list.txt")
+    drag("dragEnter")
+    expect(landing).to_have_count(1)
+    drag("dragOver")
+    if gone == "what it was over":
+        gallery.evaluate("document.elementFromPoint(640, 320).replaceWith('')")
+    elif gone == "the window":
+        press_escape(gallery, gallery.locator("dialog.batch"))
+        drag("dragOver")
+    drag("dragCancel")
+    expect(landing).to_have_count(0)
+    gallery.locator("#part-several button").click()
+    expect(gallery.locator("dialog.batch")).to_be_visible()
+    expect(landing).to_have_count(0)

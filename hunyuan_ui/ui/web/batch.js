@@ -18,6 +18,7 @@ import {
 import { lasting, tab } from "./browser_storage.js";
 import { fill, keepingFocus, onSubmit, piecesOf, showText } from "./dom.js";
 import { draftIn } from "./draft.js";
+import { onFiles } from "./dropped_file.js";
 import { emit, on } from "./events.js";
 import { filled, words } from "./language.js";
 import { steady } from "./misdirected_press.js";
@@ -40,20 +41,6 @@ function settingsText({ video_length: frames, infer_steps: steps, seed, ...form 
   const [width, height] = [form.width, form.height].map((side) => multiple * Math.ceil(side / multiple));
   const seeds = seed < 0 ? words["batch.new_seeds"] : filled("batch.seed", { seed });
   return filled("batch.settings", { width, height, frames, steps, seed: seeds });
-}
-
-/** Call `take` with files dropped on the dialog, and show the drop area meanwhile. */
-function onDrop(dialog, landing, take) {
-  let depth = 0; // dragging over a child fires dragleave on its parent
-  for (const kind of ["dragenter", "dragover", "dragleave", "drop"])
-    dialog.addEventListener(kind, (event) => {
-      if (![...event.dataTransfer.types].includes("Files")) return;
-      event.preventDefault();
-      event.stopPropagation();
-      depth = kind === "drop" ? 0 : depth + ({ dragenter: 1, dragleave: -1 }[kind] || 0);
-      landing.hidden = depth <= 0;
-      if (kind === "drop") take(event.dataTransfer.files);
-    });
 }
 
 export function batch({ element, props }) {
@@ -214,7 +201,7 @@ export function batch({ element, props }) {
   fill(element, words);
   part("text").placeholder = EXAMPLE;
   onSubmit(part("form"), check);
-  onDrop(dialog, part("landing"), take);
+  onFiles(dialog, part("landing"), take);
   for (const [name, field] of Object.entries({
     name: "name",
     budget: "budget",

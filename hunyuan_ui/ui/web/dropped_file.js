@@ -9,12 +9,31 @@ import { ask } from "./server.js";
 
 const RANDOM_SEED = -1;
 const MOST_ASKED = 3; // texts of one file that may be settings of this app
+const LEFT_AFTER_MS = 800; // browsers say every 50 to 550 ms that files are over a page
 
 function withoutOwn({ isVideo, isCut, program }) {
   if (!isVideo) return words["gallery.not_mp4"];
   if (program) return words["gallery.of_program"].replace("{program}", program);
   if (program === "") return words["gallery.of_another"];
   return words[isCut ? "gallery.cut_short" : "gallery.no_settings"];
+}
+
+/**
+ * Call `take` with files dropped on an area, and show where they land while they are over it. That they have left is no
+ * event where what they were over is gone by then.
+ */
+export function onFiles(area, landing, take) {
+  let left;
+  for (const name of ["dragenter", "dragover", "drop"])
+    area.addEventListener(name, (event) => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      event.stopPropagation();
+      clearTimeout(left);
+      landing.hidden = name === "drop";
+      if (name === "drop") take(event.dataTransfer.files);
+      else left = setTimeout(() => (landing.hidden = true), LEFT_AFTER_MS);
+    });
 }
 
 /**
@@ -48,26 +67,15 @@ export function readSettingsFiles(part, say) {
     goToField();
   }
 
-  const holdsFile = (event) => [...(event.dataTransfer ? event.dataTransfer.types : [])].includes("Files");
-  let depth = 0; // dragging over a child fires dragleave on its parent
-
-  function drag(event) {
-    if (!holdsFile(event)) return;
-    event.preventDefault();
-    depth += { dragenter: 1, dragleave: -1 }[event.type] || 0;
-    if (event.type === "drop") {
-      depth = 0;
-      const [file, ...more] = event.dataTransfer.files;
-      /** @type {HTMLDialogElement | null} */
-      const covering = document.querySelector("dialog[open]");
-      covering?.close(); // the file's effect is behind it
-      say("");
-      // Only the visitor knows which of them was meant.
-      if (more.length) sayAndShow(words["gallery.one_file"]);
-      else if (file && kindOf(file.name) !== "auto") emit("list-file", file);
-      else restore(file);
-    }
-    part("landing").hidden = depth <= 0;
+  function drop([file, ...more]) {
+    /** @type {HTMLDialogElement | null} */
+    const covering = document.querySelector("dialog[open]");
+    covering?.close(); // the file's effect is behind it
+    say("");
+    // Only the visitor knows which of them was meant.
+    if (more.length) sayAndShow(words["gallery.one_file"]);
+    else if (file && kindOf(file.name) !== "auto") emit("list-file", file);
+    else restore(file);
   }
 
   part("restore").addEventListener("click", () => part("file").click());
@@ -75,5 +83,5 @@ export function readSettingsFiles(part, say) {
     restore(part("file").files[0]);
     part("file").value = "";
   });
-  for (const name of ["dragenter", "dragover", "dragleave", "drop"]) document.addEventListener(name, drag);
+  onFiles(document, part("landing"), drop);
 }
