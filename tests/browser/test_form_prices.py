@@ -240,6 +240,25 @@ def test_a_number_that_was_taken_out_comes_back(page: Page, app: RunningApp) -> 
     expect(page.locator("#generate")).to_contain_text(price_of(video_length=33))
 
 
+@pytest.mark.parametrize("typed", ["2,5", "２，５", "2٫5", "2.5"])
+@pytest.mark.parametrize("is_pasted", [False, True])
+def test_a_comma_parts_a_number_as_a_point_does(page: Page, app: RunningApp, typed: str, is_pasted: bool) -> None:
+    opened(page, app.url)
+    page.locator("#advanced > button").click()
+    boxes = [number(page, "flow_shift"), page.locator("dialog.batch [data-part=budget]")]
+    for box in boxes:
+        if box == boxes[1]:
+            page.locator("#part-several button").click()
+        box.press("Control+a")
+        if is_pasted:
+            page.keyboard.insert_text(typed)
+        else:
+            page.keyboard.type(typed)
+        expect(box).to_have_value("2.5")
+        box.blur()
+        expect(box).to_have_value("2.5")
+
+
 def test_the_price_stays_on_a_button_that_is_drawn_once_more(page: Page, app: RunningApp) -> None:
     """As Gradio does when it has loaded a language: with the button's initial text."""
     opened(page, app.url)

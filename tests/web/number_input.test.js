@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+<<<<<<< HEAD:tests/web/number_input.test.js
 import { withinRange } from "../../hunyuan_ui/ui/web/number_input.js";
+=======
+import { withinRange, withPoint } from "../../hunyuan_ui/ui/web/typing.js";
+>>>>>>> af13ba1 (Take a decimal comma as a point where the browser would drop it):tests/web/typing.test.js
 
 test("a typed number comes into its range, and an empty box takes what it held", () => {
   const box = (value, min = "1", max = "129") => ({ value, min, max });
@@ -10,4 +14,18 @@ test("a typed number comes into its range, and an empty box takes what it held",
   assert.equal(withinRange(box(""), "77"), "77");
   assert.equal(withinRange(box("-7", "", ""), "5"), "-7");
   assert.equal(withinRange(box("9e9", "", "10"), "5"), "10");
+});
+
+test("a decimal comma of any script is a point, and no other text is changed", () => {
+  for (const [text, point] of [
+    ["7,5", "7.5"],
+    [",", "."],
+    ["，", "."],
+    [" 2,50\n", "2.50"],
+    ["-0,5", "-0.5"],
+    ["７，５", "７.５"],
+  ])
+    assert.equal(withPoint(text), point);
+  for (const text of ["", "7", "7.5", "1,234.5", "1.234,5", "1,234,567", "a, b", "7, 5"])
+    assert.equal(withPoint(text), null);
 });

@@ -7,6 +7,24 @@ export function withinRange({ value, min, max }, before) {
   return min !== "" && Number(value) < Number(min) ? min : value;
 }
 
+/** Whether a box takes parts of a number. */
+const takesParts = ({ type, step }) => type === "number" && !Number.isInteger(Number(step || 1));
+
+/** Return a number that was typed or pasted with a decimal comma as one with a point; null for any other text. */
+export const withPoint = (text) =>
+  /^\s*-?\p{Nd}*[,，٫]\p{Nd}*\s*$/u.test(text) ? text.replace(/[,，٫]/, ".").trim() : null;
+
+/** Take a decimal comma as a point: a browser whose language has points drops commas, and makes 250 of 2,50. */
+export function takeCommas() {
+  if ((1.5).toLocaleString().includes(",")) return;
+  document.addEventListener("beforeinput", (event) => {
+    const text = takesParts(/** @type {HTMLInputElement} */ (event.target)) ? withPoint(event.data || "") : null;
+    if (text === null) return;
+    event.preventDefault();
+    document.execCommand("insertText", false, text);
+  });
+}
+
 /** Call `hide` when a value that affects the price changes, and `touched` when any may have changed. */
 export function onTyping(pricedIds, touched, hide) {
   const boxOf = (event) => (event.target instanceof Element && event.target.closest("#form") ? event.target : null);

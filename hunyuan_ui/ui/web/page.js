@@ -23,6 +23,7 @@ import { player, screen } from "./player.js";
 import { result } from "./result.js";
 import { arrived, ask } from "./server.js";
 import { several } from "./several.js";
+import { takeCommas } from "./typing.js";
 import { variations } from "./variations.js";
 import { viewer } from "./viewer.js";
 import { tellReturns } from "./wake_up.js";
@@ -146,6 +147,7 @@ showWhenDrawn();
 tellReturns();
 keepAboveKeyboard();
 keepUndoClean();
+takeCommas();
 document.addEventListener("DOMContentLoaded", translateMessage);
 
 window.addEventListener("hashchange", () => {
