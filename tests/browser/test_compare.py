@@ -94,6 +94,15 @@ def test_frame_keys_step_both_videos_by_one_frame(gallery: Page) -> None:
     assert gallery.evaluate(times) == pytest.approx([FRAME_S / 2] * 2, abs=0.002)
 
 
+def test_keys_of_the_browsers_own_do_nothing_in_a_comparison(gallery: Page) -> None:
+    dialog = compare(gallery, 0, 1)
+    for keys in ("Control+,", "Control+.", "Alt+,", "Meta+,"):
+        gallery.keyboard.press(keys)
+        expect(dialog).to_have_attribute("data-playing", "true")
+    gallery.keyboard.press(",")
+    expect(dialog).to_have_attribute("data-playing", "false")
+
+
 def test_a_comparison_tells_its_time_in_the_visitors_language(new_context: Any, app: RunningApp) -> None:
     page = open_gallery(new_context(locale="zh-CN").new_page(), app)
     cards(page).first.click()

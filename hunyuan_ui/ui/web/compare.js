@@ -190,6 +190,7 @@ export function compare({ element, props }) {
   part("close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", empty);
   dialog.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
     if (event.key === " " && !event.target.matches("button")) part("play").click();
     else if (event.key === ",") step(-1);
     else if (event.key === ".") step(1);
