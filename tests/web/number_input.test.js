@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-<<<<<<< HEAD:tests/web/number_input.test.js
-import { withinRange } from "../../hunyuan_ui/ui/web/number_input.js";
-=======
-import { withinRange, withPoint } from "../../hunyuan_ui/ui/web/typing.js";
->>>>>>> af13ba1 (Take a decimal comma as a point where the browser would drop it):tests/web/typing.test.js
+
+import { withinRange, withPoint } from "../../hunyuan_ui/ui/web/number_input.js";
 
 test("a typed number comes into its range, and an empty box takes what it held", () => {
   const box = (value, min = "1", max = "129") => ({ value, min, max });
