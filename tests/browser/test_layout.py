@@ -323,6 +323,29 @@ def test_no_button_leaves_a_single_word_for_its_last_line(
     assert shares == {}
 
 
+FIRST_DOTS = """() => {
+  const tile = document.createElement("div");
+  tile.style.width = "22vw";
+  tile.innerHTML = '<button class="button"></button>';
+  tile.firstChild.append(document.querySelector("#generate .unbroken-line").cloneNode(true));
+  tile.querySelector(".part").textContent = "Again with a new seed";
+  document.querySelector("#form").prepend(tile);
+  const begins = (dot) => dot.getBoundingClientRect().left < dot.previousElementSibling.getBoundingClientRect().right;
+  const found = [...tile.querySelectorAll(".dot")].filter((dot) => dot.getBoundingClientRect().width && begins(dot));
+  tile.remove();
+  return found.length;
+}"""
+
+
+def test_no_line_of_a_button_begins_with_the_dot_between_its_parts(page: Page, preview: RunningApp) -> None:
+    open_page(page, preview)
+    begun = {}
+    for width in (701, 768, 860, 1024, 1100):
+        page.set_viewport_size({"width": width, "height": 800})
+        begun[width] = page.evaluate(FIRST_DOTS)
+    assert set(begun.values()) == {0}, begun
+
+
 def test_what_a_box_suggests_does_not_look_like_what_was_typed(page: Page, preview: RunningApp) -> None:
     open_page(page, preview)
     alike = page.evaluate(
