@@ -199,6 +199,8 @@ test("a click without an answer keeps its id over a reload, until its job or tha
   assert.deepEqual([clicks.left(), kept], [null, null]);
   assert.equal(clicks.begin(), "id-2");
   open();
+  clicks.unsent("another");
+  assert.equal(clicks.left(), "id-2");
   clicks.unsent("id-2");
   assert.equal(told.at(-1), "unsent id-2");
   assert.deepEqual([clicks.left(), kept], [null, null]);

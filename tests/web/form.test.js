@@ -276,6 +276,19 @@ test("a free preview needs no price of its own, but for another number of videos
   assert.equal(label(), "at most 0");
   type({ variations: "2" });
   assert.equal(label(), "<pricing>");
+  type({ variations: "1" });
+  assert.equal(label(), "at most 0");
+  browser.emit("payer", "owner");
+  assert.equal(label(), "<pricing>");
+});
+
+test("the price of one video that is shown beside its settings is not agreed to for several", async () => {
+  type({ variations: "2" });
+  browser.emit("settings", { settings: { ...FIRST, width: 128 }, most_usd: 9 });
+  run("filled");
+  await press();
+  await browser.answer("price", priced(5));
+  assert.equal(sent().shown_usd, 2);
 });
 
 test("a form is filled by the server once it was read for a click, and not if it was typed into", async () => {

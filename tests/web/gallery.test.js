@@ -406,6 +406,13 @@ test("an answer that was asked for before a deletion or a star takes neither bac
   const later = [video("b")];
   await browser.answer(FIRST, { videos: later, before: null });
   assert.equal(later[0].is_favourite, false);
+
+  press("b", "[data-do=star]");
+  await browser.answer("videos/b/favourite", { is_favourite: true });
+  grid.part("shape").dispatchEvent(new Event("change"));
+  const latest = [video("b")];
+  await browser.answer(FIRST, { videos: latest, before: null });
+  assert.equal(latest[0].is_favourite, false);
 });
 
 test("a star that the server did not take is not kept over its answers", async () => {

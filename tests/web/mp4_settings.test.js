@@ -176,6 +176,14 @@ test("what is no settings is nobody's", async () => {
     assert.equal((await settingsIn(file(box("moov", itunes(text))))).program, null);
 });
 
+test("another program's own box is not read, and a box that is shorter than its head ends the reading", async () => {
+  const foreign = box("uuid", Buffer.alloc(16, 7), utf8(OURS));
+  const own = box("uuid", Buffer.from("5a3f6d8e2c414b7e9d536f0b1c8e7a92", "hex"), utf8(OURS));
+  assert.deepEqual((await settingsIn(file(foreign))).own, []);
+  assert.deepEqual((await settingsIn(file(foreign, own))).own, [OURS]);
+  assert.deepEqual((await settingsIn(file(bytes(u32(4)), own))).own, []);
+});
+
 test("own settings go before those of others, and each text is told once", async () => {
   const both = file(box("moov", itunes('{"prompt": "x"}'), mdta([], ["comment", OURS])), box("moov", itunes(OURS)));
   assert.deepEqual((await settingsIn(both)).own, [OURS]);

@@ -130,10 +130,27 @@ test("what is missing is asked for once: here, or beside the button", async () =
   assert.equal(page.part("problem").textContent, "Wrong.");
 });
 
+test("each payer is asked for their own credential alone, and only while it is missing", async () => {
+  const asked = () => ["key-form", "kept", "code-form", "login"].filter((name) => !page.part(name).hidden);
+  const nothing = { has_key: false, needs_code: true, needs_login: true };
+  const everything = { has_key: true, needs_code: false, needs_login: false };
+  for (const [chosen, lacking, held] of [
+    ["owner", ["code-form", "login"], []],
+    ["visitor", ["key-form"], ["kept"]],
+    ["nobody", [], []],
+  ]) {
+    await open({ chosen, ...nothing });
+    assert.deepEqual(asked(), lacking);
+    await open({ chosen, ...everything });
+    assert.deepEqual(asked(), held);
+  }
+});
+
 test("a refusal is said for as long as it is true", async () => {
   await open();
   page.receive({ ...VALUE, problem: "Too many.", problem_ends_in_s: 10 });
   mock.timers.tick(9999);
+  page.part("code-form").dispatchEvent(new Event("input"));
   assert.equal(page.part("problem").textContent, "Too many.");
   mock.timers.tick(1);
   assert.equal(page.part("problem").textContent, "");
@@ -141,6 +158,8 @@ test("a refusal is said for as long as it is true", async () => {
   page.receive({ ...VALUE, problem: "Wrong." });
   mock.timers.tick(60000);
   assert.equal(page.part("problem").textContent, "Wrong.");
+  page.part("code-form").dispatchEvent(new Event("input"));
+  assert.equal(page.part("problem").textContent, "");
 });
 
 test("what is left of a visitor's videos is asked for after each click and end, and not in private", async () => {

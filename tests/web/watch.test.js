@@ -187,6 +187,29 @@ test("of the videos of one click a cancelled one is no problem, and a failed one
   }
 });
 
+test("a visitor who has left the tab is notified of a video and of a failure, and not of their own cancellation", async (t) => {
+  const notified = [];
+  const Notification = class {
+    static permission = "granted";
+    static requestPermission = async () => {};
+    constructor(text) {
+      notified.push(text);
+    }
+  };
+  Object.assign(globalThis, { isSecureContext: true, Notification });
+  t.after(() => delete (/** @type {any} */ (globalThis).Notification));
+  card.part("notify").click();
+  browser.page.hidden = true;
+  for (const end of [done("a"), ended("b", { status: "cancelled" }), ended("c")]) {
+    browser.emit("returned");
+    await jobs(job(end.id));
+    browser.emit("returned");
+    await jobs();
+    await one(end.id, end);
+  }
+  assert.deepEqual(notified, ["<ready>", "<not_made>"]);
+});
+
 test("a problem that was read in any tab is shown in none", async () => {
   browser.emit("returned");
   await jobs(job("a"));
@@ -284,7 +307,15 @@ test("a job is cancelled or its run stopped where that can be, and left alone wh
     await jobs(job("a", facts));
     const button = card.part("cancel");
     assert.equal(button.hidden ? null : button.textContent, text);
+    assert.equal(Boolean(card.part("stop").hidden), text === "<cancel>"); // its watching need not be stopped
   }
+});
+
+test("a visitor whose videos are found again without an address is offered none, also in public", async () => {
+  assert.equal(card.props.value.is_public, true);
+  browser.emit("returned");
+  await jobs(job("a"));
+  assert.deepEqual([card.part("keep").textContent, card.part("address").hidden], ["<keep.kept>", true]);
 });
 
 test("a retry takes its predecessor away in every tab, and renews the price", async () => {
