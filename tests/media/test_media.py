@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hunyuan_ui.errors import MediaError
-from hunyuan_ui.media import VideoFacts, check_mp4, encode_mp4, facts, write_poster
+from hunyuan_ui.media import VideoFacts, check_mp4, check_video, encode_mp4, facts, is_poster, write_poster
 from hunyuan_ui.words import words
 from tests.mp4_parts import outer_boxes, with_moov
 
@@ -186,18 +186,57 @@ def test_a_duration_of_zero_is_refused(clip: Path, tmp_path: Path) -> None:
     assert "duration" in words().sentence(error)
 
 
-def test_a_fragmented_mp4_is_accepted_and_read(clip: Path, tmp_path: Path) -> None:
-    path = tmp_path / "fragmented.mp4"
-    options = {"movflags": "frag_keyframe+empty_moov"}
+def fragmented(clip: Path, path: Path, how: str) -> None:
+    options = {"movflags": f"{how}+empty_moov"}
     with av.open(clip, format="mp4") as source, av.open(path, "w", format="mp4", options=options) as target:
         stream = target.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
             if packet.dts is not None:
                 packet.stream = stream
                 target.mux(packet)
+
+
+def test_a_fragmented_mp4_is_accepted_and_read(clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / "fragmented.mp4"
+    fragmented(clip, path, "frag_keyframe")
     check_mp4(path)
     assert (facts(path).width, facts(path).frames) == (64, 29)
     assert facts(path).duration_s == pytest.approx(29 / 24, abs=0.05)
+
+
+@pytest.mark.parametrize("left", [1, 4, 7, 8, 20])
+def test_a_fragmented_mp4_that_ends_inside_the_next_fragment_is_refused(clip: Path, tmp_path: Path, left: int) -> None:
+    path = tmp_path / "fragmented.mp4"
+    fragmented(clip, path, "frag_every_frame")
+    data = path.read_bytes()
+    last = max(start for kind, start, _ in outer_boxes(data) if kind == b"moof")
+    error = refusal(path, data[: last + left])
+    assert error is not None
+    assert error.code == "video_cut_short"
+
+
+def test_a_file_is_opened_as_what_its_first_bytes_say_and_its_format_is_never_guessed(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    formats: list[object] = []
+    open_file: Any = av.open
+
+    def opened(*values: Any, **options: Any) -> Any:
+        formats.append(options.get("format"))
+        return open_file(*values, **options)
+
+    monkeypatch.setattr(av, "open", opened)
+    check_video(clip)
+    write_poster(clip, tmp_path / "poster.webp")
+    assert formats == ["mp4", "mp4"]
+
+
+def test_a_picture_that_is_far_too_large_is_no_poster(clip: Path, tmp_path: Path) -> None:
+    poster = tmp_path / "poster.webp"
+    write_poster(clip, poster)
+    assert is_poster(poster)
+    Image.new("RGB", (64, 8000)).save(poster, format="WEBP", quality=1)
+    assert not is_poster(poster)
 
 
 def test_a_file_that_is_not_there_is_named_as_missing(tmp_path: Path) -> None:
