@@ -167,3 +167,11 @@ def test_a_login_counts_on_a_space_with_oauth_only(environ: dict[str, str], has_
 )
 def test_what_lets_strangers_in_is_named(share: bool, environ: dict[str, str], by: str | None) -> None:
     assert read(share, **environ).public_by == by
+
+
+def test_the_owner_of_an_engine_is_who_knows_its_key_and_not_that_of_the_hosted_service() -> None:
+    engine = {"HUNYUAN_UI_ENGINE_URL": "http://gpu.local", "SEGMIND_API_KEY": KEY}
+    assert read(True, **engine).owner_secret is None
+    secret = read(True, **engine, HUNYUAN_UI_ENGINE_KEY="of-the-engine").owner_secret
+    assert secret is not None
+    assert secret.reveal() == "of-the-engine"

@@ -20,6 +20,7 @@ from hunyuan_ui.job import OWNER, Job, JobProblem, JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.jobs.job_view import HistoryState
 from hunyuan_ui.settings import Secret, Settings
+from hunyuan_ui.ui import owner
 from hunyuan_ui.ui.owner import JOBS_SHOWN, OwnerEvents, history_lines
 from hunyuan_ui.ui.owner_days import DAYS, axis_of
 from hunyuan_ui.ui.views import as_json, facts_of
@@ -290,7 +291,7 @@ async def test_a_note_is_kept_from_those_whose_job_it_is(runner: JobRunner) -> N
     assert "customer" not in json.dumps([as_json(view, words()), facts_of(view.job, words())])
 
 
-async def test_more_jobs_are_shown_when_asked_for(runner: JobRunner) -> None:
+async def test_more_jobs_are_shown_when_asked_for(runner: JobRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(JOBS_SHOWN + 2):
         stored(runner)
     events = OwnerEvents(runner)
@@ -301,6 +302,9 @@ async def test_more_jobs_are_shown_when_asked_for(runner: JobRunner) -> None:
     assert (len(page_now["jobs"]), page_now["more"]) == (JOBS_SHOWN + 2, 0)
     for wrong in ("all", None, 10**400, -1):
         assert len((await events.event("refresh")(asking(), event(count=wrong), WHO))["jobs"]) >= JOBS_SHOWN
+    monkeypatch.setattr(owner, "MOST_SHOWN", JOBS_SHOWN + 1)
+    page_now = await events.event("refresh")(asking(), event(count=2 * JOBS_SHOWN), WHO)
+    assert (len(page_now["jobs"]), page_now["more"]) == (JOBS_SHOWN + 1, 0)
 
 
 @pytest.mark.parametrize(

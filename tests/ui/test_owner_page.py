@@ -99,6 +99,16 @@ async def test_the_owner_sees_days_jobs_limits_and_what_is_to_be_settled(runner:
     assert settled["days"][-1]["usd"] == pytest.approx(1.46)
 
 
+@pytest.mark.parametrize("said", [{}, {"was_charged": None}, {"was_charged": 0}], ids=repr)
+async def test_only_a_clear_no_takes_back_what_may_have_been_charged(runner: JobRunner, said: dict[str, Any]) -> None:
+    unsettled = job(status=JobStatus.UNKNOWN)
+    runner._services.ledger.adopt(unsettled)
+    shown = runner.videos.public_id(unsettled)
+    settled = await OwnerEvents(runner).event("settle")(asking(), event(job=shown, **said), WHO)
+    assert (settled["problem"], settled["unknown"]) == ("", [])
+    assert settled["days"][-1]["usd"] == pytest.approx(1.5)
+
+
 @public
 async def test_a_stranger_sees_the_owners_page_shut_whatever_they_ask(runner: JobRunner) -> None:
     lost = job(status=JobStatus.UNKNOWN)
