@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from hunyuan_ui import check
 from hunyuan_ui.check import State
 from hunyuan_ui.cli import Exit, main
-from hunyuan_ui.data_folder import DataFolder
+from hunyuan_ui.data_folder import MIN_FREE_BYTES, DataFolder
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.segmind import Timeouts
 from hunyuan_ui.ledger import FILE_NAME, MOVED_NAME, open_ledger
@@ -230,6 +231,16 @@ def test_a_folder_that_cannot_be_written_is_told(environ: dict[str, str], capsys
     code, rows = checked(environ, capsys)
     assert code == Exit.FAILED
     assert rows["data_folder"][0] == "different"
+
+
+def test_a_disk_without_room_for_a_video_is_told(
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert checked(environ, capsys)[1]["disk"][0] == "as_expected"
+    monkeypatch.setattr(check.shutil, "disk_usage", lambda _: SimpleNamespace(free=MIN_FREE_BYTES - 1))
+    code, rows = checked(environ, capsys)
+    assert code == Exit.FAILED
+    assert rows["disk"][0] == "different"
 
 
 @pytest.mark.anyio

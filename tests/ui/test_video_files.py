@@ -15,6 +15,7 @@ from hunyuan_ui.job import JobStatus, Visitor
 from hunyuan_ui.media import check_mp4
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.served_files import served_path
+from hunyuan_ui.ui.video_files import FILE_HEADERS
 from tests.shelves import put_video
 from tests.stored_jobs import in_status, opened_ledger
 from tests.tags import settings_of
@@ -49,6 +50,7 @@ async def test_a_video_is_served_in_ranges_and_asked_for_again_each_time(shelf: 
     assert (await shelf.file(video, headers={"range": "bytes=99999999-"})).status_code == 416
     again = await shelf.file(video, headers={"if-none-match": whole.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+    assert {name: again.headers[name] for name in FILE_HEADERS} == FILE_HEADERS
     head = await shelf.http.head(f"{BASE}/videos/{video['id']}.mp4", params={"k": video["code"]})
     assert (head.status_code, head.headers["accept-ranges"]) == (200, "bytes")
 
