@@ -160,7 +160,7 @@ class ApiCalls:
             raise InvalidRequestError("bad_job_id", field="job_id")
         is_chosen, job_id = job_id != "", job_id or new_id()
         token, own_key = headers_of(caller).get(VISITOR_HEADER, ""), _own_key(caller)
-        is_known = dot != "" or is_id(token) or own_key is not None or not self._runner.settings.is_public
+        is_known = is_id(token) or own_key is not None or not self._runner.settings.is_public
         if dot:
             token = secret
         elif not is_id(token):
