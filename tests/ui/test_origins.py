@@ -256,6 +256,8 @@ def test_in_public_a_proxy_that_ends_tls_may_stand_in_front() -> None:
     told = [("Host", name), own, ("X-Forwarded-Proto", "https")]
     assert not is_foreign(*told, is_public=True)
     assert not is_foreign(("Host", "127.0.0.1:7860"), *told[1:], ("X-Forwarded-Host", name), is_public=True)
+    # Of several, only the first counts.
+    assert is_foreign(("Host", "other"), *told[1:], *[("X-Forwarded-Host", one) for one in ("a", name)], is_public=True)
     untold = [("Host", name), own]
     assert is_foreign(*untold, is_public=True)
     assert not is_foreign(*untold, ("Sec-Fetch-Site", "same-origin"), is_public=True)
