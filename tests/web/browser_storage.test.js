@@ -72,6 +72,12 @@ test("a personal address wins for the life of the tab, and leaves the browser's 
   assert.equal((await load()).visitor(), GIVEN);
 });
 
+test("the browser's own visitor is kept by it, also where the address names them", async () => {
+  open({ localStorage: area({ [NAME]: KNOWN }), hash: `#visitor=${KNOWN}` });
+  const { visitor, keeping } = await load();
+  assert.deepEqual([visitor(), keeping()], [KNOWN, "kept"]);
+});
+
 test("a personal address does not become the visitor of a browser that has none", async () => {
   const page = open({ hash: `#visitor=${GIVEN}` });
   const { visitor, keeping } = await load();

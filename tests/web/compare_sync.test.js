@@ -34,6 +34,7 @@ test("each frame's time shows this frame and no neighbour", () => {
       const shown = video(frames);
       shown.currentTime = timeOf(shown, frame);
       assert.equal(frameOf(shown), frame);
+      assert.equal(frameOf(video(frames, frames / 24 + 1)), frames - 1);
     }
 });
 

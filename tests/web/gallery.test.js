@@ -281,6 +281,17 @@ test("what is new comes first and once, and a list that was replaced meanwhile i
   assert.deepEqual(ids(), ["e"]);
 });
 
+test("after more news than are asked for one by one the whole list is asked for, and none is left out", async () => {
+  browser.emit("done");
+  await browser.answer("videos", { videos: [video("z")], before: "z" });
+  for (const id of ["y", "x"]) {
+    const before = String.fromCharCode(id.charCodeAt(0) + 1);
+    await browser.answer(`videos?before=${before}`, { videos: [video(id)], before: id });
+  }
+  await browser.answer(FIRST, { videos: ["z", "y", "x", "w"].map((id) => video(id)), before: "w" });
+  assert.deepEqual(ids(), ["z", "y", "x", "w"]);
+});
+
 test("a video whose deletion can still be undone does not come back with a new list", async () => {
   remove("b");
   grid.part("shape").dispatchEvent(new Event("change"));

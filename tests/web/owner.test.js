@@ -174,3 +174,22 @@ for (const [what, where, before, after] of /** @type {[string, string, any, any]
     mock.timers.tick(500);
     assert.ok(pressAt(where, 2000));
   });
+
+test("a table is saved by the press that asked for it, and by no other answer", () => {
+  let saved = 0;
+  const { createObjectURL } = URL;
+  URL.createObjectURL = () => {
+    saved += 1;
+    return "blob:";
+  };
+  for (const [csv, count] of /** @type {[string, number][]} */ ([
+    ["", 0],
+    ["a,b", 1],
+    ["", 1],
+  ])) {
+    press("refresh");
+    answer(asked(), "", { csv });
+    assert.equal(saved, count);
+  }
+  URL.createObjectURL = createObjectURL;
+});

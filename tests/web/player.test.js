@@ -58,6 +58,14 @@ beforeEach(async () => {
   await show("a");
 });
 
+test("the same video once more is loaded again only if it did not load", async () => {
+  await show("a");
+  assert.equal(loads, 0);
+  element.error = { code: 2 };
+  await show("a");
+  assert.equal(loads, 1);
+});
+
 test("only the end of the video that is shown takes it away", async () => {
   for (const [id, left] of [
     ["another", "a.mp4"],

@@ -118,7 +118,12 @@ test("a job that ends unwatched does not take the place of what is shown", async
   browser.emit("returned");
   await jobs(job("a"));
   card.part("stop").click();
-  assert.equal(card.element.querySelector(".job-card").dataset.state, "stopped");
+  const state = () => card.element.querySelector(".job-card").dataset.state;
+  assert.equal(state(), "stopped");
+  card.part("again").click();
+  assert.equal(state(), "under-way");
+  card.part("stop").click();
+  await jobs(job("a"));
   await wait(5000);
   await jobs();
   await one("a", done("a"));
@@ -171,20 +176,25 @@ test("a problem makes way for the job of a click that saw it, and one that came 
   assert.equal(card.part("ended").hidden, true);
 });
 
-test("of the videos of one click a cancelled one is no problem, and a failed one is", async () => {
-  browser.emit("together", ["a", "b"]);
+test("of the videos of one click a cancelled one is no problem, a failed one is, and none takes their place", async () => {
+  const heard = browser.hear("ready");
+  browser.emit("together", ["a", "b", "c"]);
   browser.emit("returned");
-  await jobs(job("a"), job("b"));
+  await jobs(job("a"), job("b"), job("c"));
   card.part("ended").hidden = true;
   for (const [id, status] of [
     ["a", "cancelled"],
     ["b", "failed"],
   ]) {
     browser.emit("returned");
-    await jobs(...(id === "a" ? [job("b")] : []));
+    await jobs(...(id === "a" ? [job("b")] : []), job("c"));
     await one(id, ended(id, { status }));
     assert.equal(card.part("ended").hidden, status === "cancelled");
   }
+  browser.emit("returned");
+  await jobs();
+  await one("c", done("c"));
+  assert.deepEqual(heard, []);
 });
 
 test("a visitor who has left the tab is notified of a video and of a failure, and not of their own cancellation", async (t) => {
@@ -301,6 +311,7 @@ test("a job is cancelled or its run stopped where that can be, and left alone wh
   for (const [facts, text] of [
     [{ can_cancel: true }, "<cancel>"],
     [{ can_stop: true }, "<stop_run>"],
+    [{ can_ask: true }, null],
     [{}, null],
   ]) {
     browser.emit("returned");
@@ -308,6 +319,7 @@ test("a job is cancelled or its run stopped where that can be, and left alone wh
     const button = card.part("cancel");
     assert.equal(button.hidden ? null : button.textContent, text);
     assert.equal(Boolean(card.part("stop").hidden), text === "<cancel>"); // its watching need not be stopped
+    assert.equal(card.part("ask").hidden, !facts.can_ask);
   }
 });
 

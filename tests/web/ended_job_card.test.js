@@ -1,0 +1,43 @@
+// The card of a job that ended without a video: it offers what this job's end leaves to do, and nothing of another's.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { newBrowser, StandIn } from "./stand_in.js";
+
+newBrowser();
+const { createEnded } = await import("../../hunyuan_ui/ui/web/ended_job_card.js");
+
+const PARTS = ["ended", "look", "try-again", "ended-prompt", "request", "account", "problem-title", "problem"];
+const FAILED = { id: "a", status: "failed", prompt: "a fox", again_text: "Again", phase_text: "", note_text: "" };
+const LOST = { ...FAILED, id: "b", status: "lost", can_look_again: true, request_id: "r-1", account_url: "https://c/" };
+
+function card() {
+  const parts = Object.fromEntries([...PARTS, "dismiss", "reuse"].map((name) => [name, new StandIn()]));
+  const ended = createEnded(
+    /** @type {any} */ (new StandIn()),
+    (name) => parts[name],
+    /** @type {any} */ ({
+      change: () => {},
+    }),
+  );
+  const offered = () => ["look", "request", "account"].filter((name) => !parts[name].hidden);
+  return { ended, parts, offered };
+}
+
+test("a lost video is looked for, and one that failed is tried again, each first of all", () => {
+  const { ended, parts, offered } = card();
+  for (const [job, offers, isAgainFirst] of /** @type {[any, string[], boolean][]} */ ([
+    [FAILED, [], true],
+    [LOST, ["look", "request", "account"], false],
+    [FAILED, [], true],
+  ])) {
+    ended.show(job);
+    assert.deepEqual(offered(), offers);
+    assert.equal(parts["try-again"].classList.contains("primary"), isAgainFirst);
+    assert.equal(parts.ended.hidden, false);
+  }
+  ended.hide("b");
+  assert.equal(parts.ended.hidden, false);
+  ended.hide("a");
+  assert.equal(parts.ended.hidden, true);
+});
