@@ -15,6 +15,7 @@ import pytest
 
 from hunyuan_ui import cli
 from hunyuan_ui.cli import Exit
+from hunyuan_ui.cli_output import copy, target_fault
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from hunyuan_ui.job import JobStatus, Payer
 from tests.app_process import ROOT
@@ -147,3 +148,32 @@ def test_what_may_have_been_charged_is_no_plain_failure(
 ) -> None:
     ended = job(status=status, cost_microusd=cost_microusd, payer=payer)
     assert cli._without_video(ended, Namespace(json=False)) is code
+
+
+# the target of a video
+
+
+def test_whether_a_target_can_be_written_is_found_out_without_a_change(tmp_path: Path) -> None:
+    kept, new = tmp_path / "kept.mp4", tmp_path / "new.mp4"
+    kept.write_bytes(b"of another video")
+    assert [target_fault(kept), target_fault(new)] == [None, None]
+    assert kept.read_bytes() == b"of another video"
+    assert not new.exists()
+
+
+@pytest.mark.parametrize("was_there", [False, True])
+def test_a_copy_that_fails_leaves_no_new_file_and_takes_away_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, was_there: bool
+) -> None:
+    target = tmp_path / "cat.mp4"
+    if was_there:
+        target.touch()
+
+    def fail(_: Path, to: Path) -> None:
+        to.write_bytes(b"a part")
+        raise OSError("full")
+
+    monkeypatch.setattr("shutil.copyfile", fail)
+    with pytest.raises(OSError, match="full"):
+        copy(tmp_path / "kept.mp4", target)
+    assert target.exists() is was_there
