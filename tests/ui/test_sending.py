@@ -20,6 +20,7 @@ from hunyuan_ui.job import JobStatus, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
+from hunyuan_ui.ui import events
 from hunyuan_ui.ui.events import PageEvents
 from hunyuan_ui.ui.variations import COUNTS, again_id
 from tests.fake_service import FakeService, answer
@@ -308,3 +309,21 @@ async def test_the_videos_of_one_click_are_told_together_although_the_first_is_d
     together = (await events.attach(asking(), TOKEN))[2]
     assert together["click"] == {"id": click_id, "jobs": ids[1:]}
     assert [one["id"] for one in together["jobs"]] == ids[1:]
+
+
+async def test_what_failed_just_now_is_told_to_a_page_that_opens_however_long_ago_it_was_begun(
+    runner: JobRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old_id, page = failed(runner), PageEvents(runner)
+    assert (await page.attach(asking(), TOKEN))[1]["job"] == old_id
+    monkeypatch.setattr(events, "RECENT_S", 0.0)
+    assert (await page.attach(asking(), TOKEN))[1]["job"] is None
+
+
+async def test_a_page_that_opens_plays_no_video_whose_file_is_not_there(runner: JobRunner) -> None:
+    failed(runner, status=JobStatus.DONE)
+    assert (await PageEvents(runner).attach(asking(), TOKEN))[6:8] == [{}, {}]
+    job_id, visitor = new_id(), Visitor.from_token(TOKEN)
+    await runner.submit(job_id, VideoRequest(prompt="a heron"), visitor)
+    assert (await runner.wait(job_id, visitor, 10)).status is JobStatus.DONE
+    assert [one["id"] for one in (await PageEvents(runner).attach(asking(), TOKEN))[6:8]] == [job_id, job_id]
