@@ -292,6 +292,13 @@ def test_other_seeds_pick_others() -> None:
     assert len({tuple(prompts(read(text, picks=5, picks_seed=seed))) for seed in range(20)}) == 20
 
 
+def test_a_bar_outside_of_braces_is_a_sign_like_any_other() -> None:
+    assert prompts(read("a fox | a crow, {red|blue} | slow")) == [
+        "a fox | a crow, red | slow",
+        "a fox | a crow, blue | slow",
+    ]
+
+
 @given(PROMPTS)
 def test_a_backslash_takes_what_means_something_as_it_is(prompt: str) -> None:
     assert prompts(read(json.dumps({"prompt": escaped(prompt)}))) == [prompt]

@@ -286,3 +286,5 @@ async def test_a_filter_looks_behind_as_many_videos_as_it_leaves_out(
     oldest = (await shelf.listed())[-1]
     await shelf.ask(f"videos/{oldest['id']}/favourite", method="POST", json={"is_favourite": True})
     assert [video["id"] for video in await shelf.listed(favourites=1)] == [oldest["id"]]
+    await shelf.ask(f"videos/{oldest['id']}/favourite", method="POST", json={"is_favourite": False})
+    assert await shelf.listed(favourites=1) == []
