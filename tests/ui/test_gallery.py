@@ -9,11 +9,13 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import av
 import httpx
 import pytest
 
+from hunyuan_ui.errors import AccessError
 from hunyuan_ui.job import OWNER, JobProblem, JobStatus, Visitor, is_id, new_id
 from hunyuan_ui.jobs import my_videos
 from hunyuan_ui.jobs.my_videos import PAGE_SIZE
@@ -288,3 +290,11 @@ async def test_a_filter_looks_behind_as_many_videos_as_it_leaves_out(
     assert [video["id"] for video in await shelf.listed(favourites=1)] == [oldest["id"]]
     await shelf.ask(f"videos/{oldest['id']}/favourite", method="POST", json={"is_favourite": False})
     assert await shelf.listed(favourites=1) == []
+
+
+@pytest.mark.parametrize(("code", "status"), [("still_under_way", 409), ("not_yours", 404)])
+async def test_what_is_still_being_made_is_not_told_as_gone(shelf: Shelf, code: str, status: int) -> None:
+    video = (await shelf.listed())[0]
+    with patch.object(shelf.runner, "delete", side_effect=AccessError(code)):  # begun again since it was listed
+        told = await shelf.ask(f"videos/{video['id']}", method="DELETE")
+    assert (told.status_code, told.json()["code"]) == (status, code)

@@ -415,3 +415,21 @@ def test_a_login_makes_the_token_and_counts_on_a_space_only(private: Settings) -
     assert "heron" not in made
     assert token_of(asking(session={}), WHO, space) == TOKEN
     assert login_of(asking(session={}), space) == ""
+
+
+LOGIN = {"share": True, "daily_limit_usd": 10.0, "requires_login": True, "login_secret": Secret("s3cret")}
+LOGGED_IN = {"oauth_info": {"userinfo": {"preferred_username": "somebody"}}}
+
+
+@pytest.mark.parametrize(
+    ("runner", "session", "needs"),
+    [({}, {}, False), (LOGIN, {}, True), (LOGIN, LOGGED_IN, False)],
+    indirect=["runner"],
+    ids=["never", "not yet", "logged in"],
+)
+async def test_a_login_is_asked_for_only_where_and_while_it_is_needed(
+    runner: JobRunner, session: dict[str, Any], needs: bool
+) -> None:
+    request = asking(session=session)
+    shown = await PayEvents(runner).opened(request, Visitor.from_token(TOKEN), words())
+    assert shown["needs_login"] is needs
