@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from hunyuan_ui import env_file
 from hunyuan_ui.cli import Exit, main
 from hunyuan_ui.env_file import NAMED_BY, add_env_file
 from hunyuan_ui.settings import SETTINGS, Settings
-from hunyuan_ui.startup import describe, read_settings
+from hunyuan_ui.startup import Served, check_served, describe, read_settings
 from tests.app_process import ROOT, running_app
 
 KEY = "SG_0123456789abcdef"
@@ -265,3 +266,19 @@ def test_no_image_holds_it() -> None:
         "app.py",
         "hunyuan_ui",
     }
+
+
+@pytest.mark.parametrize(
+    ("served", "is_refused"), [(".", True), ("inner", True), ("inner/.env", True), ("other", False)]
+)
+def test_a_settings_file_is_nowhere_below_what_is_served(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], served: str, is_refused: bool
+) -> None:
+    for name in ("inner", "other"):
+        (tmp_path / name).mkdir()
+    file = tmp_path / "inner" / ".env"
+    file.touch()
+    settings = Settings(data_dir=tmp_path.parent / f"{tmp_path.name}-data", env_file=file)
+    with pytest.raises(SystemExit) if is_refused else nullcontext():
+        check_served(settings, [Served("GRADIO_ALLOWED_PATHS", tmp_path / served)])
+    assert (str(file) in capsys.readouterr().err) is is_refused
