@@ -110,7 +110,7 @@ async def test_a_body_is_bounded_whatever_its_header_says(behind: Behind) -> Non
         assert (await client.post(path, content=b"x" * MOST_BYTES)).text == str(MOST_BYTES)
         assert (await client.post(path, content=b"x" * (MOST_BYTES + 1))).status_code == 413
         assert (await client.post(path, content=endless())).status_code == 413
-        for length in ("-1", "1e3", "", "9" * 400):
+        for length in ("-1", "1e3", "", "9" * 400, "9" * 5000):  # Python reads no number that long
             assert (await client.post(path, headers={"content-length": length})).status_code == 413
 
 
