@@ -134,6 +134,7 @@ async def test_a_caller_without_a_name_gets_what_opens_their_job_and_the_id_alon
         for header in (job_id, job_id.upper(), new_id()):
             assert await refused(calls, job_id, caller(x_hunyuan_visitor=header))
         assert await refused(calls, job_id, caller(x_api_key=job_id))
+        assert NO_SUCH in await said(calls.submit(*values(job_id)))  # also to whom the request is known
         assert (await runner.jobs(Visitor.from_token(job_id))) == []
         assert (await runner.jobs(Visitor.from_token(secret))) != []
 

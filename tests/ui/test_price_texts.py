@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from hunyuan_ui.estimate import Outcome, estimate
+from hunyuan_ui.job import JobStatus
 from hunyuan_ui.jobs import JobRunner, build_runner
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from hunyuan_ui.request import VideoRequest
@@ -21,6 +22,7 @@ from hunyuan_ui.ui.price_texts import PRICE, advice, build_price_route, opening_
 from hunyuan_ui.ui.views import head_of
 from hunyuan_ui.words import languages, words
 from tests.fake_service import FakeService
+from tests.stored_jobs import in_status
 
 DEFAULT = VideoRequest.model_construct()
 NUMBERS: dict[str, Any] = {name: getattr(DEFAULT, name) for name in PRICED}
@@ -114,6 +116,25 @@ def test_an_example_says_the_price_that_the_button_says_once_it_is_picked(runner
         found = priced({**card["settings"], "count": "1"}, runner, "owner", say)
         assert found["button"].endswith(card["price"])
         assert found["most_usd"] == card["most_usd"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("is_public", [False, True])
+async def test_an_example_has_the_newest_video_that_was_made_of_it_here_and_none_in_public(
+    tmp_path: Path, is_public: bool
+) -> None:
+    settings = Settings(data_dir=tmp_path / "data", share=is_public)
+    runner = build_runner(settings, client=FakeService().client())
+    ledger, visitor = runner._services.ledger, runner.visitor(TOKEN)
+    request, made = EXAMPLES[1].request, {"sha256": "0" * 64, "notes": {"width": 864, "height": 480}}
+    jobs = [
+        in_status(ledger, JobStatus.DONE, visitor=visitor.id, request=request, created_at=at, **made)
+        for at in (1.0, 3.0, 2.0)
+    ]
+    cards = (await priced_parts(runner, "nobody", words(), visitor))["examples"]["cards"]
+    await runner.stop()
+    own = {card["key"]: card["own"]["id"] for card in cards if card["own"]}
+    assert own == ({} if is_public else {EXAMPLES[1].key: jobs[1].id})
 
 
 def test_a_preview_is_free_whatever_the_form_holds(tmp_path: Path) -> None:

@@ -114,6 +114,26 @@ async def test_a_body_is_bounded_whatever_its_header_says(behind: Behind) -> Non
             assert (await client.post(path, headers={"content-length": length})).status_code == 413
 
 
+async def test_a_body_that_came_in_pieces_is_passed_on_with_its_length_alone(page_built: BuiltPage) -> None:
+    seen = dict[str, str]()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        seen.update((name.decode(), value.decode()) for name, value in scope["headers"])
+        await _echo(scope, receive, send)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        body = json.dumps(SMALL).encode()
+        for piece in (body[:9], body[9:]):
+            yield piece
+
+    request_filter = RequestFilter(application, PUBLIC, CallRules(page_built.blocks), routes=page_built.routes)
+    transport = httpx.ASGITransport(request_filter)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:7860") as client:
+        json_type = {"content-type": "application/json"}
+        answer = await client.post("/gradio_api/call/v2/submit", content=pieces(), headers=json_type)
+    assert (seen["content-length"], "transfer-encoding" in seen) == (answer.text, False)
+
+
 async def test_the_longest_request_fits(behind: Behind) -> None:
     """Every character of both prompts as six escaped ones, twice for characters that a browser writes as surrogates."""
     longest = {"prompt": "\N{SLOTH}" * 2000, "negative_prompt": "\N{SLOTH}" * 1000}
@@ -201,6 +221,14 @@ async def test_every_page_says_who_may_frame_it(page_built: BuiltPage) -> None:
                 assert answer.headers.get("x-frame-options") == older
                 # A tab that is restored or gone back to must not run an older program's page from the browser's cache.
                 assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_a_link_of_another_site_opens_the_page_and_what_names_its_origin_does_not(behind: Behind) -> None:
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    async with behind(PRIVATE) as client:
+        assert (await client.get("/", headers=link)).status_code == 200
+        for origin in ("https://other.example", "null"):
+            assert (await client.get("/", headers={**link, "origin": origin})).status_code == 403
 
 
 async def test_a_file_is_never_kept_by_what_lies_between(behind: Behind) -> None:
