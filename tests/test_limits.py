@@ -131,6 +131,8 @@ WITH_LOGIN = replace(PUBLIC, share=False, is_space=True, requires_login=True, lo
         (CODED, ("owner", "nobody", "visitor")),
         (WITH_LOGIN, ("owner", "nobody", "visitor")),
         (PUBLIC_PREVIEW, ("nobody", "visitor")),
+        (replace(PUBLIC, engine_url="http://gpu.local"), ("owner",)),
+        (replace(CODED, engine_url="http://gpu.local"), ("owner", "nobody")),
     ],
 )
 def test_a_visitor_is_offered_whoever_can_pay(settings: Settings, payers: tuple[Payer, ...]) -> None:
@@ -390,6 +392,12 @@ def test_what_still_waits_is_not_counted_beside_what_is_sent() -> None:
     assert sending(LIMITED, job(7.000001), waiting, 7.0) == "over_daily_limit"
     assert sending(LIMITED, job(), replace(waiting, total_microusd=cents(57)), 2.0) == cents(2)
     assert sending(LIMITED, job(), replace(waiting, total_microusd=cents(57)), 2.5) == "over_total_limit"
+
+
+def test_a_visitors_own_waiting_videos_do_not_use_up_the_day_of_the_one_that_is_sent() -> None:
+    most = PUBLIC.visitor_daily_videos
+    assert sending(PUBLIC, job(), Totals(visitor_today=most, visitor_queued=1)) == cents(1.5)
+    assert sending(PUBLIC, job(), Totals(visitor_today=most + 1, visitor_queued=1)) == "visitor_daily_videos"
 
 
 def test_a_key_that_is_not_shared_any_more_is_not_used() -> None:

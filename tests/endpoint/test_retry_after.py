@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from hunyuan_ui.endpoint.retry_after import retry_after_s
 
 RESET = "x-rate-limit-reset-at-utc"
 NOW = 1_795_651_200.0  # 2026-11-26 00:00:00 UTC
+ISO = "2026-11-26T00:00:42"
 DATE = "Thu, 26 Nov 2026 00:00:00 GMT"
 
 
@@ -36,6 +39,22 @@ def test_the_reset_is_measured_by_the_services_clock_not_ours() -> None:
     headers = {RESET: "2026-11-26T00:00:42Z", "date": DATE}
     assert retry_after_s(headers, now=NOW + 3000) == 42
     assert retry_after_s({RESET: headers[RESET]}, now=NOW + 2) == 40
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system cannot change the zone of a process")
+def test_a_date_without_a_zone_is_utc_wherever_this_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    try:
+        waits = [retry_after_s({RESET: text, "date": DATE}) for text in ("Thu, 26 Nov 2026 00:00:42 -0000", ISO)]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert waits == [42, 42]
+
+
+def test_the_reset_counts_before_retry_after() -> None:
+    assert retry_after_s({RESET: ISO, "retry-after": "9", "date": DATE}) == 42
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("7", 7), ("7.5", 7.5), ("Thu, 26 Nov 2026 00:01:00 GMT", 60)])
