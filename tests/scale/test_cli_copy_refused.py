@@ -16,6 +16,7 @@ from hunyuan_ui.cli_output import Exit
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.ledger import MOVED_NAME, ReplicaInfo, open_shared
+from hunyuan_ui.ledger.sqlite import confirm_review, want_review
 from hunyuan_ui.settings import Secret
 from tests.bucket_server import BucketServer
 from tests.faults.conftest import impatient as impatient
@@ -52,6 +53,18 @@ async def test_it_is_refused_while_a_process_works_on_either(rig: Rig, target: s
     assert (said.code, "in use" in said.err) == (Exit.FAILED, True)
     assert ids_at(target) == set()
     assert not (rig.folder / MOVED_NAME).exists()
+    assert move().code == Exit.DONE
+
+
+async def test_a_ledger_that_lost_spending_is_not_moved_before_its_owner_has_confirmed_the_budget(
+    rig: Rig, target: str, move: Callable[..., Said]
+) -> None:
+    async with rig.running() as page:
+        await ended(page, await click(page))
+    want_review(rig.folder, "damaged")
+    said = move()
+    assert (said.code, "damaged" in said.err, ids_at(target)) == (Exit.FAILED, True, set())
+    confirm_review(rig.folder)
     assert move().code == Exit.DONE
 
 
