@@ -376,3 +376,59 @@ def test_a_refused_job_is_taken_back_under_its_own_visitor_while_it_waits(opened
     for stored in (waiting, sent):
         ledger.remove_refused(stored.id, stored.visitor)
     assert [job.id for job in ledger.jobs(None)] == [sent.id]
+
+
+# what is shared besides the jobs
+
+LIVE_LONGER = "UPDATE workers SET seen_at = seen_at + 60"
+
+
+def test_what_is_shared_is_dropped_once_it_is_of_no_use(opened: Opened) -> None:
+    ledger, other = opened("a"), opened("b")
+    database = ledger.access._database
+    database.run(LIVE_LONGER)
+    for name in ("old", "new"):
+        ledger.access.grant("gate", name)
+        ledger.access.change_attempts([name], lambda now, _: [(0.0, now, 0.0)])
+        ledger.calls.begin(name, name)
+        ledger.lists.claim_list(name, "{}")
+    other.lists.claim_list("of a living one", "{}")
+    for change in (
+        f"UPDATE grants SET at = at - {31 * DAY_S} WHERE visitor = 'old'",
+        "UPDATE tries SET last = last - 3700 WHERE name = 'old'",
+        f"UPDATE calls SET kept_until = kept_until - {2 * DAY_S} WHERE id = 'old'",
+        f"UPDATE lists SET at = at - {2 * DAY_S} WHERE id <> 'new'",
+        "UPDATE lists SET worker = 'gone' WHERE id = 'old'",
+    ):
+        database.run(change)
+    ledger.access.change_attempts(["new"], lambda now, _: [(0.0, now, 0.0)])
+    ledger.calls.begin("newer", "newer")
+    ledger.lists.claim_list("new", "{}")
+    assert ledger.access.granted(0.0)[0] == [("gate", "new")]
+    assert database.run("SELECT name FROM tries") == [("new",)]
+    assert database.run("SELECT id FROM calls ORDER BY id") == [("new",), ("newer",)]
+    assert database.run("SELECT id FROM lists ORDER BY id") == [("new",), ("of a living one",)]
+
+
+def test_a_grant_that_becomes_visible_a_moment_late_is_not_missed(opened: Opened) -> None:
+    ledger = opened()
+    _, since = ledger.access.granted(0.0)
+    ledger.access.grant("gate", "visitor")
+    ledger.access._database.run("UPDATE grants SET at = at - 3")  # its transaction began before the last read
+    assert ledger.access.granted(since)[0] == [("gate", "visitor")]
+
+
+def test_the_first_answer_to_a_call_and_the_word_of_a_lists_own_process_stay(opened: Opened) -> None:
+    ledger, other = opened("a"), opened("b")
+    ledger.access._database.run(LIVE_LONGER)
+    ledger.calls.begin("call", "session")
+    ledger.calls.end("call", "first")
+    ledger.calls.end("call", "second")
+    assert ledger.calls.take("session") == ([("call", "first")], 0)
+    ledger.lists.claim_list("list", "own")
+    other.lists.publish("list", "another's")
+    assert other.lists.elsewhere("list") == {"list": "own"}
+    other.lists.stop("list")
+    assert ledger.lists.to_end(["list"]) == {"list": False}
+    other.lists.claim_list("list", "anew")
+    assert (ledger.lists.to_end(["list"]), other.lists.to_end(["list"])) == ({"list": True}, {})
