@@ -230,6 +230,15 @@ async def test_a_malformed_job_id_is_refused(settings: Settings, service: FakeSe
         assert service.posts == 0
 
 
+async def test_a_visitors_token_is_no_id_of_a_job(settings: Settings, service: FakeService) -> None:
+    """Ids are shown to others, who could else act as that visitor."""
+    token = new_id()
+    async with running(settings, service) as runner:
+        with pytest.raises(InvalidRequestError) as caught:
+            await runner.submit(token, VideoRequest(prompt="a fox"), runner.visitor(token))
+        assert (caught.value.code, service.posts) == ("job_id_is_token", 0)
+
+
 async def test_only_as_many_as_allowed_are_in_flight_and_places_are_shown(
     settings: Settings, service: FakeService
 ) -> None:
