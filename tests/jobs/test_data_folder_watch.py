@@ -346,6 +346,17 @@ async def test_a_kill_after_a_deleted_ledger_was_noticed_forgets_no_paid_job(
     assert service.posts == 2 + has_copies + (way is log_deleted)
 
 
+async def test_a_ledger_that_is_deleted_after_its_log_is_copied_as_well(
+    folder: Path, service: FakeService, lines: io.StringIO
+) -> None:
+    async with running(folder, service) as runner:
+        await rendering(runner)
+        log_deleted(folder)
+        await until(lambda: events(lines, "ledger.saved"))
+        ledger_deleted(folder)
+        await until(lambda: copies(folder))
+
+
 @pytest.mark.parametrize("way", [ledger_deleted, log_deleted], ids=name_of)
 async def test_what_ends_after_it_was_noticed_is_saved_as_well(
     folder: Path, service: FakeService, way: Callable[[Path], None]
