@@ -146,6 +146,7 @@ def test_an_empty_list_of_requests_says_that_there_are_none(body: object) -> Non
         page_of({"data": [], "isTruncated": "true"}),
         page_of({"data": [FULL], "partial": True}),
         page_of({"data": [FULL], "success": "false"}),
+        page_of({"data": [FULL], "code": 429}),
         page_of({"data": [], "has_more": True}),
         page_of({"data": [], "next": "/p2"}),
         page_of({"data": [], "links": {"next": {"page": 2}}}),

@@ -111,6 +111,7 @@ def caught(call: Any, *arguments: object) -> HunyuanUIError:
         pytest.param(504, b"", OutcomeUnknownError, "gateway_failed", id="row22-504"),
         pytest.param(524, HTML, OutcomeUnknownError, "gateway_failed", id="row22-524"),
         pytest.param(408, HTML, OutcomeUnknownError, "gateway_failed", id="row22-408"),
+        pytest.param(499, HTML, OutcomeUnknownError, "gateway_failed", id="row22-499"),
         pytest.param(302, b"", EndpointStatusError, "service_moved", id="row24-302"),
         pytest.param(308, b"", EndpointStatusError, "service_moved", id="row24-308"),
         pytest.param(304, b"", OutcomeUnknownError, "unreadable_answer", id="row24-304"),
