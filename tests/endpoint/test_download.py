@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import errno
 import gc
 import io
@@ -21,7 +22,7 @@ import pytest
 
 from hunyuan_ui import checkpoint, media
 from hunyuan_ui.endpoint import download
-from hunyuan_ui.endpoint.download import FetchLimits, SaveLimits, fetch, save
+from hunyuan_ui.endpoint.download import FetchLimits, SaveLimits, fetch, save, save_bytes
 from hunyuan_ui.errors import DownloadError, HunyuanUIError, MediaError, StorageError, reason
 from hunyuan_ui.words import words
 from tests import raw_service
@@ -444,6 +445,16 @@ async def test_the_file_is_on_the_disk_before_it_is_checked(
     checkpoint.hook = note
     await fetch(f"{service.origin}/1.mp4", part, own_origin=service.origin, check=check)
     assert order == ["part_opened", "part_written", "fsync", "part_synced", "check"]
+
+
+async def test_a_video_within_a_text_is_on_the_disk_before_it_is_checked(
+    part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[bytes | None] = []
+    monkeypatch.setattr(os, "fsync", lambda _: order.append(left_at(part)))
+    text = b'{"video": "data:video/mp4;base64,%b"}' % base64.b64encode(VIDEO)
+    await save_bytes(text, part, check=lambda _: order.append(b"check"))
+    assert order == [text, VIDEO, b"check"]
 
 
 async def test_a_cancelled_fetch_leaves_no_part_and_no_connection(service: RawService, part: Path) -> None:
