@@ -5,6 +5,7 @@ import os
 import stat
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -291,6 +292,22 @@ def test_delete_removes_every_file(library: VideoLibrary, monkeypatch: pytest.Mo
     assert {path.name[:32] for path in library.folder.iterdir()} == {other.id}
     with pytest.raises(MediaError):
         library.video(done.id)
+
+
+def test_a_poster_that_is_drawn_while_its_video_is_being_deleted_is_deleted_too(
+    library: VideoLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = stored(library)
+    poster, unlink = library.folder / f"{done.id}.webp", Path.unlink
+
+    def draws_anew(path: Path, **options: Any) -> None:
+        unlink(path, **options)
+        if path.suffix == ".json":
+            poster.write_bytes(b"RIFF")
+
+    monkeypatch.setattr(Path, "unlink", draws_anew)
+    library.delete(done.id)
+    assert not poster.exists()
 
 
 def test_sweep_removes_the_parts_of_jobs_that_are_over(library: VideoLibrary) -> None:
