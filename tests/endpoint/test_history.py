@@ -151,6 +151,7 @@ def test_an_empty_list_of_requests_says_that_there_are_none(body: object) -> Non
         page_of({"data": [], "next": "/p2"}),
         page_of({"data": [], "links": {"next": {"page": 2}}}),
         page_of({"data": [], "count": 3}),
+        page_of({"data": [], "count": 0, "meta": {"count": 3}}),
         page_of({"data": [], "numFound": 3}),
         page_of({"data": [], "total": 3.0}),
         page_of({"data": [], "total": 1}),

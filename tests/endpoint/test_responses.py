@@ -211,6 +211,7 @@ def test_half_an_id_is_no_id() -> None:
     [
         (response("v2_status_queued"), RemoteState.QUEUED),
         ({"status": "PROCESSING"}, RemoteState.PROCESSING),
+        ({"status": "PROCESSING", "output": URL}, RemoteState.PROCESSING),
         (response("v2_status_completed"), RemoteState.COMPLETED),
         ({"status": "completed"}, RemoteState.COMPLETED),
         pytest.param({"status": "STARTING"}, RemoteState.PROCESSING, id="row31-unknown-word"),
@@ -252,6 +253,9 @@ def test_row29_the_providers_reason_is_shown() -> None:
         pytest.param(404, said("Request x not found"), RequestExpiredError, "request_expired", id="row30-404"),
         pytest.param(404, HTML, UnexpectedResponseError, "bad_answer", id="row28-404-html"),
         pytest.param(422, HTML, UnexpectedResponseError, "bad_answer", id="row28-422-html"),
+        pytest.param(
+            422, {"status": "PROCESSING", "error": "x"}, UnexpectedResponseError, "bad_answer", id="row28-422-under-way"
+        ),
         pytest.param(401, said("Unauthorized"), AuthenticationError, "key_refused", id="row15-401"),
         pytest.param(403, said("no"), AuthenticationError, "not_allowed", id="row15-403"),
         pytest.param(408, b"", UnexpectedResponseError, "bad_answer", id="row28-408"),
