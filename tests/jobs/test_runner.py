@@ -251,6 +251,7 @@ async def test_only_as_many_as_allowed_are_in_flight_and_places_are_shown(
         assert [(await runner.view(job_id, VISITOR)).place for job_id in ids] == [None, None, 1, 2, 3]
         views = await runner.active(VISITOR)
         assert [view.job.id for view in views] == ids
+        assert await runner.active(runner.visitor("c" * 32)) == []  # the owner's other browser has its own
         usual_s = views[0].usual.seconds
         told = [view.starts_in_s for view in views]
         assert told == [None, None, *(pytest.approx(usual_s * turns, abs=5) for turns in (1, 1, 2))]
