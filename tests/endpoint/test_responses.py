@@ -214,6 +214,7 @@ def test_half_an_id_is_no_id() -> None:
         ({"status": "PROCESSING", "output": URL}, RemoteState.PROCESSING),
         (response("v2_status_completed"), RemoteState.COMPLETED),
         ({"status": "completed"}, RemoteState.COMPLETED),
+        ({"status": "completed", "data": {"status": "deleted"}}, RemoteState.COMPLETED),
         pytest.param({"status": "STARTING"}, RemoteState.PROCESSING, id="row31-unknown-word"),
     ],
 )
@@ -403,6 +404,7 @@ def test_a_status_without_a_name_has_a_detail() -> None:
         (responses.remote_status, answer(200, {"metrics": {"cost": 1.46}})),
         (responses.remote_status, answer(200, HTML, x_cost="1.46")),
         (responses.remote_status, answer(200, b"", x_cost="1.46")),
+        (responses.remote_status, answer(429, said("later"), x_cost="1.46")),
         (responses.remote_result, answer(200, {"status": "PROCESSING", "metrics": {"cost": 1.46}})),
         (responses.remote_result, answer(200, b"[1]", x_cost="1.46")),
     ],
