@@ -56,6 +56,11 @@ def without_the_table(path: Path) -> None:
         connection.execute("DROP TABLE jobs")
 
 
+def with_a_row_that_says_nothing(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE jobs SET request = '{}'")
+
+
 def with_a_damaged_index(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         of_index = "SELECT rootpage FROM sqlite_master WHERE name = 'jobs_by_request'"
@@ -74,6 +79,7 @@ DAMAGES = [
     scribbled_over,
     of_no_known_format,
     without_the_table,
+    with_a_row_that_says_nothing,
 ]
 
 
