@@ -260,3 +260,10 @@ def test_counting_reads_indexes_and_not_every_row_there_ever_was(ledger: Ledger)
     steps = [step for plan in plans for step in plan if "jobs" in step]
     assert len(steps) == 12
     assert all(step.startswith("SEARCH") or "COVERING INDEX" in step for step in steps), steps
+
+
+def test_what_waits_since_yesterday_is_no_part_of_todays_videos(ledger: Ledger, clock: Clock) -> None:
+    ledger.add(job(), anything_goes)
+    assert (ledger.totals(ALICE).visitor_today, ledger.totals(ALICE).visitor_queued) == (1, 1)
+    clock.at += DAY_S
+    assert (ledger.totals(ALICE).visitor_today, ledger.totals(ALICE).visitor_queued) == (0, 0)
