@@ -16,6 +16,7 @@ from hunyuan_ui import checkpoint
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.ledger import FILE_NAME, LOG_NAME, Ledger, open_ledger
+from hunyuan_ui.ledger.sqlite import HELD_S
 from tests.stored_jobs import ALICE, added, anything_goes, file_of, finished, in_status, job, opened_ledger
 
 ROOT = Path(__file__).parents[2]
@@ -209,3 +210,18 @@ def test_a_copy_of_a_closed_ledger_says_that_the_server_stops(tmp_path: Path) ->
             use()
         assert caught.value.code == "stopping"
     assert not list(tmp_path.glob("ledger.backup-*"))
+
+
+def test_a_lock_that_another_program_keeps_is_told_however_often_it_was_met(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = [0.0]
+    monkeypatch.setattr("hunyuan_ui.ledger.sqlite.time.monotonic", lambda: at[0])
+    with closing(open_ledger(tmp_path).database) as opened, closing(sqlite3.connect(tmp_path / FILE_NAME)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for at[0] in (1.0, 1.0 + HELD_S / 2):
+            opened.try_lock()
+            assert opened.problem is None
+        at[0] = 1.0 + HELD_S
+        assert opened.problem is not None
+        assert opened.problem.code == "ledger_held"
