@@ -124,7 +124,10 @@ function partOf(text) {
 export function showUnbroken(element, text) {
   const line = node("span", "", "unbroken-line"); // as direct children of a flex row the parts would lose their spaces
   for (const part of text.split(" · ")) {
-    if (line.firstChild) line.append(node("span", " ·", "dot"), " ");
+    if (line.lastChild) {
+      line.lastElementChild.lastElementChild?.append(node("span", " ·", "dot")); // no line may begin with it
+      line.append(" ");
+    }
     line.append(partOf(part));
   }
   element.replaceChildren(line);
