@@ -20,9 +20,9 @@ ROOMS: dict[str, str] = {
     "errors": "",
     "words": "errors job request",
     "checkpoint": "",
+    "cancellation": "",
     "file_type": "",
     "ephemeral_disks": "",
-    "shielded": "",
     "local_addresses": "",
     "outbound_proxies": "local_addresses",
     "signed_links": "",
@@ -51,11 +51,11 @@ ROOMS: dict[str, str] = {
     "prompt_help": "request",
     "ledger": "checkpoint endpoint.contract errors estimate job limits request",
     "ledger.__main__": "cli_copy",
-    "library": "checkpoint errors file_type data_folder job log media request shielded",
-    "endpoint": "checkpoint errors file_type data_folder outbound_proxies request shielded",
+    "library": "cancellation checkpoint errors file_type data_folder job log media request",
+    "endpoint": "cancellation checkpoint errors file_type data_folder outbound_proxies request",
     "jobs": (
-        "access_code credential_attempts checkpoint csv_text endpoint errors estimate data_folder job ledger library "
-        "limits local_endpoint.app log media notifications prompt_list request setting_values settings shielded "
+        "access_code cancellation credential_attempts checkpoint csv_text endpoint errors estimate data_folder job "
+        "ledger library limits local_endpoint.app log media notifications prompt_list request setting_values settings "
         "signed_links"
     ),
     "local_endpoint": (

@@ -18,6 +18,7 @@ from typing import BinaryIO, Final, TypeAlias
 import anyio
 import httpx
 
+from hunyuan_ui.cancellation import shielded
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.data_folder import is_disk_full
 from hunyuan_ui.endpoint import contract
@@ -38,7 +39,6 @@ from hunyuan_ui.endpoint.safe_transport import SafeBackend, UrlPolicy
 from hunyuan_ui.errors import DownloadError, MediaError, Reason, StorageError, reason
 from hunyuan_ui.file_type import START_BYTES, is_text
 from hunyuan_ui.outbound_proxies import DIRECT, Proxies
-from hunyuan_ui.shielded import shielded
 
 Check: TypeAlias = Callable[[Path], object]
 

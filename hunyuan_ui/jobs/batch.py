@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
-from hunyuan_ui import log
+from hunyuan_ui import cancellation, log
 from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, SpendLimitError
 from hunyuan_ui.job import MICRO, InList, Job, JobProblem, JobStatus, Payer, Visitor, is_id
 from hunyuan_ui.jobs.batch_view import BatchView, Entry, Order, Plan
@@ -373,8 +373,7 @@ class Batches:
     async def _end_feeding(self, list_id: str) -> None:
         batch = self._batches.get(list_id)
         if batch is not None and batch.task is not None and not batch.task.done():
-            batch.task.cancel()
-            await asyncio.wait({batch.task})
+            await cancellation.end([batch.task])
 
     def _keep(self, batch: _Batch) -> None:
         self._batches.pop(batch.plan.list_id, None)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from hunyuan_ui import log
+from hunyuan_ui import cancellation, log
 from hunyuan_ui.data_folder import LOCK_NAME
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus
@@ -66,8 +66,7 @@ class DataFolderWatch:
     async def end(self) -> None:
         """Test no more."""
         if self._test is not None:
-            self._test.cancel()
-            await asyncio.wait([self._test])
+            await cancellation.end([self._test])
 
     async def _test_writing(self, now: float) -> None:
         folder = self._services.folder

@@ -14,7 +14,7 @@ from hashlib import sha256
 from math import ceil
 from typing import Any, Final, TypeVar
 
-from hunyuan_ui import log
+from hunyuan_ui import cancellation, log
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S, RemoteState
 from hunyuan_ui.endpoint.history import UNKNOWN_PROMPT, PastRequest
 from hunyuan_ui.errors import (
@@ -33,7 +33,6 @@ from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.ledger import DECLARED_USD, FROM_HISTORY, NAMED, UNTIMED, declared_id, expected_usd
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
-from hunyuan_ui.shielded import shielded
 
 _T = TypeVar("_T")
 
@@ -86,11 +85,7 @@ class HistoryImport:
     async def stop(self) -> None:
         """Cancel all reading."""
         task, self._task = self._task, None
-        tasks = [*self._under_way, *([task] if task is not None else [])]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await cancellation.end([*self._under_way, *([task] if task is not None else [])])
 
     def check(self) -> None:
         """Check that a job on the owner's key may be accepted.
@@ -131,7 +126,7 @@ class HistoryImport:
         task = asyncio.create_task(change, name="history change")
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-        return await shielded(task)
+        return await cancellation.shielded(task)
 
     def _begin(self) -> None:
         self._task = asyncio.create_task(self._ask_until_read(), name="history")

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import anyio
 
-from hunyuan_ui import log
+from hunyuan_ui import cancellation, log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.dispatcher import Dispatcher
@@ -116,8 +116,7 @@ class Replicas:
         if self._restart is not None:
             self._restart.cancel()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+            await cancellation.end([self._task])
             await self._deletions.stop()
             with suppress(StorageError):
                 await self.remove_refused()
@@ -378,8 +377,7 @@ class _Deletions:
     async def stop(self) -> None:
         """Stop; other processes complete what is left."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+            await cancellation.end([self._task])
 
     async def _finish(self) -> None:
         services = self._services

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode
+from hunyuan_ui.cancellation import shielded
 from hunyuan_ui.credential_attempts import AttemptLimiter
 from hunyuan_ui.errors import AccessError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.estimate import Estimate, predicted_seconds
@@ -30,7 +31,6 @@ from hunyuan_ui.ledger import needs_review
 from hunyuan_ui.limits import Allowance, QueueFacts
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
-from hunyuan_ui.shielded import shielded
 
 if TYPE_CHECKING:
     from hunyuan_ui.jobs.replicas import Replicas

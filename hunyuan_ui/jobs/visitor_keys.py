@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from hunyuan_ui.cancellation import shielded
 from hunyuan_ui.credential_attempts import AttemptLimiter
 from hunyuan_ui.endpoint.contract import is_key
 from hunyuan_ui.endpoint.segmind import EndpointClient
@@ -19,7 +20,6 @@ from hunyuan_ui.errors import AuthenticationError
 from hunyuan_ui.job import Job, Visitor
 from hunyuan_ui.setting_values import entered
 from hunyuan_ui.settings import Secret
-from hunyuan_ui.shielded import shielded
 
 KEPT_S: Final = 3600.0  # after its last use
 KEPT_AFTER_LEAVING_S: Final = 120.0  # a reload closes the page and opens it again

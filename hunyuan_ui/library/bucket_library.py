@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from hunyuan_ui import log, media
+from hunyuan_ui.cancellation import shielded
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.data_folder import MIN_FREE_BYTES, is_disk_full
 from hunyuan_ui.errors import MediaError, StorageError, reason
@@ -21,7 +22,6 @@ from hunyuan_ui.job import Job, is_id
 from hunyuan_ui.library.bounded_folder import make_room
 from hunyuan_ui.library.bucket import Bucket
 from hunyuan_ui.library.library import POSTER, SIDECAR, VideoLibrary, job_of, video_ids
-from hunyuan_ui.shielded import shielded
 
 CACHE_BYTES: Final = 1024 * 1024 * 1024  # the newest file apart
 CHANGED_S: Final = 60.0  # before a video that differs from its checksum is downloaded again

@@ -16,10 +16,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from hunyuan_ui import cancellation
 from hunyuan_ui.endpoint.history import PastRequest
 from hunyuan_ui.errors import SpendLimitError, StorageError
 from hunyuan_ui.job import OWNER as ACCOUNT
 from hunyuan_ui.job import Job, JobStatus, Phase, new_id
+from hunyuan_ui.jobs import history_import
 from hunyuan_ui.jobs.history_import import HistoryImport
 from hunyuan_ui.jobs.services import KEY as KEY_NOTE
 from hunyuan_ui.ledger import Ledger
@@ -99,6 +101,24 @@ async def test_three_lives_of_a_wiped_folder_stay_under_the_limit_and_lose_no_vi
         videos = await live_and_be_wiped(rig, service, clicks=2)
     assert 2 * COST_USD <= spent_usd(service) <= LIMIT_USD
     assert videos == {prompt: pictures(video_of(prompt)) for prompt in service.posts()}
+
+
+async def test_a_stop_whose_cancellation_is_lost_ends_the_reading_all_the_same(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def deaf(_: HistoryImport) -> int:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)  # the next page
+        return 0
+
+    monkeypatch.setattr(cancellation, "AGAIN_S", 0.01)
+    monkeypatch.setattr(HistoryImport, "_find", deaf)
+    monkeypatch.setattr(history_import, "FIRST_TRY_S", 0.01)
+    async with rig.running() as runner:
+        pass
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("history")]
+    assert not runner._dispatcher.live
 
 
 async def test_a_clock_that_is_ahead_dates_no_spending_back_to_the_day_before(rig: Rig, service: PaidService) -> None:

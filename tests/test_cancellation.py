@@ -1,4 +1,4 @@
-"""Shielded work: it ends without its waiter, and its exception is then ignored."""
+"""Cancelled tasks end; shielded work ends without its waiter, and its exception is then ignored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from hunyuan_ui.shielded import shielded
+from hunyuan_ui import cancellation
+from hunyuan_ui.cancellation import shielded
 
 pytestmark = pytest.mark.anyio
 
@@ -100,3 +101,41 @@ async def test_work_that_is_itself_cancelled_is_not_reported() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiter
+
+
+@pytest.mark.parametrize("lost", [0, 1, 3])
+async def test_tasks_end_however_many_of_their_cancellations_are_lost(
+    monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    async def deaf(left: int) -> None:
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                if (left := left - 1) < 0:
+                    raise
+
+    monkeypatch.setattr(cancellation, "AGAIN_S", 0.01)
+    tasks = [asyncio.create_task(deaf(count)) for count in (lost, 0)]
+    await asyncio.sleep(0)
+    await asyncio.wait_for(cancellation.end(tasks), 10)
+    assert all(task.cancelled() for task in tasks)
+
+
+async def test_what_a_cancelled_task_does_at_its_end_is_not_interrupted() -> None:
+    async def tidy() -> str:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.05)
+        return ""
+
+    task = asyncio.create_task(tidy())
+    await asyncio.sleep(0)
+    started = asyncio.get_running_loop().time()
+    await cancellation.end([task])
+    assert asyncio.get_running_loop().time() - started >= 0.05
+
+
+async def test_no_task_is_ended_at_once() -> None:
+    await cancellation.end([])
