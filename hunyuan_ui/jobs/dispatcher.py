@@ -65,6 +65,8 @@ class Dispatcher:
         deadline = time.monotonic() + STOP_WITHIN_S
         while (held := self._held()) and (left_s := deadline - time.monotonic()) > 0:
             await asyncio.wait(held, timeout=min(left_s, 0.05))
+        for live in self.live.values():
+            live.end_run()
         tasks = [task for task in (self._loop_task, *self._tasks.values()) if task is not None]
         for task in tasks:
             task.cancel()
@@ -129,6 +131,7 @@ class Dispatcher:
         """Stop working on a job that another process has taken over; it continues there."""
         if (live := self.live.pop(job_id, None)) is None:
             return
+        live.end_run()
         if (task := self._tasks.get(job_id)) is not None:
             task.cancel()
         live.ended.set()

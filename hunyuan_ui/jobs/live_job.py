@@ -42,6 +42,7 @@ class LiveJob:
     holds_stop: bool = False  # a stop would lose a response that is not committed yet
     is_between_attempts: bool = False  # waits between two attempts
     wants_stop: bool = False  # its run is to be stopped at its engine
+    is_run_over: bool = False  # this process works on it no longer
     held_until: float = 0.0  # time.monotonic(); other processes use all slots
     is_overdue: bool = False  # has been running for longer than any run takes
     slot_freed: Callable[[], None] = lambda: None  # called when its slot is free for another job
@@ -66,16 +67,24 @@ class LiveJob:
         return JobProblem.of(error, is_sent=self.job.is_sent)
 
     async def wait_for_attempt(self, seconds: float) -> None:
-        """Wait before the next attempt; `end_wait` ends the wait."""
-        self._wait_ended.clear()
-        self.is_between_attempts = True
-        if self.is_between_downloads:
-            self.slot_freed()
-        try:
-            with anyio.move_on_after(seconds):
-                await self._wait_ended.wait()
-        finally:
-            self.is_between_attempts = False
+        """Wait before the next attempt; `end_wait` ends the wait.
+
+        Raises:
+            CancelledError: This process works on the job no longer.
+        """
+        if not self.is_run_over:
+            self._wait_ended.clear()
+            self.is_between_attempts = True
+            if self.is_between_downloads:
+                self.slot_freed()
+            try:
+                with anyio.move_on_after(seconds):
+                    await self._wait_ended.wait()
+            finally:
+                self.is_between_attempts = False
+        # Python 3.10 loses a cancellation that meets one of anyio's own, as when a connection opens at that moment.
+        if self.is_run_over:
+            raise asyncio.CancelledError
 
     @property
     def is_between_downloads(self) -> bool:
@@ -101,6 +110,11 @@ class LiveJob:
     def end_wait(self) -> None:
         """End the wait before the next attempt."""
         self._wait_ended.set()
+
+    def end_run(self) -> None:
+        """End this process's work on the job at its next wait, whatever became of its task's cancellation."""
+        self.is_run_over = True
+        self.end_wait()
 
     @contextmanager
     def holding_stop(self) -> Generator[None]:

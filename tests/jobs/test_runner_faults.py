@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -11,7 +13,7 @@ import httpx
 import pytest
 
 from hunyuan_ui.data_folder import LOCK_NAME, DataFolder
-from hunyuan_ui.errors import AccessError, DownloadError, StorageError, code_when_queued
+from hunyuan_ui.errors import AccessError, DownloadError, StorageError, code_when_queued, reason
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase, new_id
 from hunyuan_ui.jobs.job_run import JobRun
 from hunyuan_ui.jobs.live_job import JobCommits, LiveJob
@@ -241,6 +243,31 @@ async def test_a_job_that_another_process_has_taken_over_leaves_no_part_of_its_f
         runner._dispatcher.drop(job_id)
         await until(lambda: runner._dispatcher.is_idle(job_id))
         assert not part.exists()
+
+
+@pytest.mark.parametrize("end", ["the program stops", "another process has it"])
+async def test_a_run_whose_cancellation_is_lost_ends_at_its_next_wait(
+    settings: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    downloads: list[str] = []
+
+    async def deaf(url: str, _: Path) -> None:
+        downloads.append(url)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise DownloadError("download_failed", retryable=True, reason=reason("too_slow")) from None
+
+    monkeypatch.setattr(service, "download", deaf)
+    async with running(settings, service) as runner:
+        job_id = new_id()
+        await runner.submit(job_id, VideoRequest(prompt="a"), VISITOR)
+        await until(lambda: bool(downloads))
+        if end == "another process has it":
+            runner._dispatcher.drop(job_id)
+            await until(lambda: runner._dispatcher.is_idle(job_id))
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == f"job {job_id}"]
+    assert len(downloads) == 1
 
 
 @pytest.mark.parametrize(
