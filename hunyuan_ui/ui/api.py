@@ -24,12 +24,12 @@ from hunyuan_ui.ui.served_files import download_name, served_path
 from hunyuan_ui.ui.views import as_json
 from hunyuan_ui.ui.visitor import (
     KEY_HEADER,
-    PAYER_HEADER,
     VISITOR_HEADER,
     address_of,
     code_in,
     headers_of,
     login_of,
+    payer_in,
     say_for,
     token_of_key,
 )
@@ -129,13 +129,12 @@ class ApiCalls:
         most_usd = None if most_usd is None else _amount(most_usd)
         if code := code_in(headers_of(caller)):
             await self._runner.access.enter(call.visitor, code)
-        wanted = headers_of(caller).get(PAYER_HEADER)
         try:
             return await self._runner.submit(
                 call.job_id,
                 video_request,
                 call.visitor,
-                payer=wanted if wanted in self._runner.payers else None,
+                payer=payer_in(headers_of(caller)),
                 own_key=_own_key(caller),
                 shown_usd=most_usd,
                 is_logged_in=login_of(caller, self._runner.settings) != "",

@@ -27,12 +27,12 @@ from hunyuan_ui.ui.video_files import FILE_HEADERS
 from hunyuan_ui.ui.views import cut
 from hunyuan_ui.ui.visitor import (
     KEY_HEADER,
-    PAYER_HEADER,
     VISITOR_HEADER,
     address_of,
     code_in,
     headers_of,
     login_of,
+    payer_in,
     say_for,
     token_of_key,
     token_sent,
@@ -86,11 +86,10 @@ class BatchCalls:
         visitor, own_key = self._visitor(caller), headers.get(KEY_HEADER) or None
         if code := code_in(headers):
             await self._runner.access.enter(visitor, code)
-        wanted = headers.get(PAYER_HEADER)
         order = Order(
             visitor,
             _number("budget_usd", budget_usd),
-            payer=wanted if wanted in self._runner.payers else None,
+            payer=payer_in(headers),
             own_key=own_key,
             is_logged_in=login_of(caller, self._runner.settings) != "",
             retry_failed=_flag("retry_failed", retry_failed),

@@ -6,13 +6,13 @@ import hmac
 from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 import gradio as gr
 from starlette.requests import Request
 
-from hunyuan_ui.errors import AccessError
-from hunyuan_ui.job import Visitor, is_id, new_id
+from hunyuan_ui.errors import AccessError, InvalidRequestError
+from hunyuan_ui.job import Payer, Visitor, is_id, new_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.words import Words, words, words_for
@@ -86,6 +86,19 @@ def code_in(headers: Mapping[str, str]) -> str:
     with suppress(UnicodeError):
         return text.encode("latin-1").decode("utf-8")
     return text
+
+
+def payer_in(headers: Mapping[str, str]) -> Payer | None:
+    """Return the payer that a call names, offered or not; None if it names none.
+
+    Raises:
+        InvalidRequestError: It names something else, for which nobody else may pay.
+    """
+    named, payers = headers.get(PAYER_HEADER, "").strip(), get_args(Payer)
+    found = next((payer for payer in payers if payer == named.lower()), None)
+    if named and found is None:
+        raise InvalidRequestError("payer_unknown", field=PAYER_HEADER, value=named[:40], choices=list(payers))
+    return found
 
 
 def address_of(request: gr.Request | None) -> str:

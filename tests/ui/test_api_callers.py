@@ -475,17 +475,6 @@ async def test_who_asks_how_a_job_stands_waits_in_a_place_or_not_at_all(public: 
             assert sum(not task.done() for task in tasks) == ASKING_OF_ONE_ADDRESS
 
 
-async def test_a_payer_whom_this_page_does_not_have_is_the_usual_one(public: Settings, service: FakeService) -> None:
-    async with running(public, service) as (runner, calls):
-        one, other = (caller(x_payer="somebody", x_hunyuan_visitor=new_id()) for _ in range(2))
-        lists = BatchCalls(runner, calls.slots)
-        sent = await lists.submit_many(one, "a fox", "foxes", 50.0, "auto", 0, 0, False, False)
-        for job_id in (sent["status"]["jobs"][0]["job_id"], (await calls.submit(*values(who=other)))["job_id"]):
-            stored = runner._services.ledger.get(job_id)
-            assert stored is not None
-            assert stored.payer == "owner"
-
-
 async def test_a_refusal_that_is_not_about_a_price_is_told_as_it_is(public: Settings, service: FakeService) -> None:
     async with running(public, service) as (_, calls):
         told = await said(calls.submit(*values(who=caller(x_payer="visitor"))))

@@ -1,0 +1,105 @@
+"""The payer that an API call names: nobody else ever pays for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hunyuan_ui.errors import HunyuanUIError
+from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.settings import Secret, Settings
+from hunyuan_ui.ui.api import ApiCalls
+from hunyuan_ui.ui.batch import BatchCalls
+from hunyuan_ui.words import words
+from tests.fake_service import FakeService
+from tests.jobs.one_page import OWN_KEY
+from tests.jobs.one_page import impatient as impatient
+from tests.jobs.one_page import service as service
+from tests.ui.test_api_callers import caller, running, values
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Settings:
+    key = Secret("SG_00112233aabbccdd")
+    return Settings(data_dir=tmp_path / "data", api_key=key, daily_limit_usd=1000.0, poll_interval_s=0.002)
+
+
+@pytest.fixture(params=["private", "public"])
+def paid(request: pytest.FixtureRequest, private: Settings) -> Settings:
+    return replace(private, share=request.param == "public", visitor_daily_videos=99)
+
+
+@pytest.fixture(params=["submit", "generate", "submit_many"])
+def call(request: pytest.FixtureRequest) -> Callable[[JobRunner, Any], Any]:
+    """A call that sends one video."""
+
+    async def sent(runner: JobRunner, who: Any) -> Any:
+        calls = ApiCalls(runner)
+        if request.param == "submit_many":
+            lists = BatchCalls(runner, calls.slots)
+            who.headers["x-hunyuan-visitor"] = "a" * 32
+            told = await lists.submit_many(who, "a fox", "foxes", 10.0, "auto", 0, 0, False, False)
+            return await lists.status_many(who, told["list_id"], 10.0)
+        return await getattr(calls, request.param)(*values("", who))
+
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("payer", "code"),
+    [
+        ("nobody", "no_preview"),
+        ("NOBODY", "no_preview"),
+        ("visitor", "no_key"),
+        ("preview", "payer_unknown"),
+        ("me", "payer_unknown"),
+        ("owner, nobody", "payer_unknown"),
+    ],
+)
+async def test_what_is_not_to_cost_the_owner_is_refused_where_only_the_owner_could_pay(
+    paid: Settings, service: FakeService, call: Callable[..., Any], payer: str, code: str
+) -> None:
+    async with running(paid, service) as (runner, _):
+        with pytest.raises(HunyuanUIError) as refused:
+            await call(runner, caller(x_payer=payer))
+        assert refused.value.code == code
+        assert "Nothing was sent" in words("en").sentence(refused.value)
+    assert service.posts == 0
+
+
+@pytest.mark.parametrize("payer", ["", " ", "owner", "Owner"])
+async def test_the_owner_pays_when_named_and_when_nobody_is(
+    paid: Settings, service: FakeService, call: Callable[..., Any], payer: str
+) -> None:
+    async with running(paid, service) as (runner, _):
+        await call(runner, caller(x_payer=payer))
+        (job,) = await runner._services.reads(runner._services.ledger.jobs, None)
+        assert job.payer == "owner"
+
+
+async def test_an_own_key_pays_only_where_the_call_does_not_name_the_owner(
+    paid: Settings, service: FakeService
+) -> None:
+    async with running(paid, service) as (runner, calls):
+        for payer, pays in (("", "visitor"), ("visitor", "visitor"), ("owner", "owner")):
+            who = caller(
+                f"203.0.113.{len(pays)}", x_payer=payer, x_api_key=OWN_KEY, x_hunyuan_visitor=f"{len(payer):032x}"
+            )
+            told = await calls.submit(*values("", who))
+            job = await runner._services.stored(told["job_id"][:32])
+            assert job.payer == pays
+
+
+async def test_a_preview_page_makes_no_preview_for_a_call_that_is_to_be_paid(
+    private: Settings, service: FakeService
+) -> None:
+    async with running(replace(private, api_key=None), service) as (_, calls):
+        with pytest.raises(HunyuanUIError) as refused:
+            await calls.submit(*values("", caller(x_payer="owner")))
+        assert refused.value.code == "no_key"
