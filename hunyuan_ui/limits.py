@@ -114,17 +114,21 @@ class SpendLimits:
         Raises:
             SpendLimitError: No payer is available, or this visitor may not use the owner's key.
         """
-        settings = self._settings
-        has_own_key = has_own_key and settings.engine_url is None  # it is a key for the hosted service
-        default: Payer = "nobody" if settings.is_preview else "owner"
-        payer: Payer = wanted or ("visitor" if has_own_key else default)
+        has_own_key = has_own_key and self._settings.engine_url is None
+        payer = wanted or self.default_payer(has_own_key=has_own_key)
         if payer == "owner":
             self._check_owner_key(knows_code=knows_code, is_logged_in=is_logged_in)
         elif payer == "visitor" and not has_own_key:
             raise SpendLimitError("no_key")
-        elif payer == "nobody" and not settings.offers_preview:
+        elif payer == "nobody" and not self._settings.offers_preview:
             raise SpendLimitError("no_preview")
         return payer
+
+    def default_payer(self, *, has_own_key: bool) -> Payer:
+        """Return the payer of a job for which none is named, allowed or not."""
+        if has_own_key and self._settings.engine_url is None:  # it is a key for the hosted service
+            return "visitor"
+        return "nobody" if self._settings.is_preview else "owner"
 
     def check(
         self,

@@ -193,6 +193,10 @@ class JobRunner:
             is_logged_in=is_logged_in,
         )
 
+    def default_payer(self, *, has_own_key: bool) -> Payer:
+        """Return the payer of a video for which none is named, allowed or not."""
+        return self._limits.default_payer(has_own_key=has_own_key)
+
     async def view(self, job_id: str, visitor: Visitor) -> JobView:
         """Return the current state of a job."""
         return await self._watch.view(job_id, visitor)

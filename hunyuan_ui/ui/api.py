@@ -12,13 +12,13 @@ from gradio.data_classes import FileData
 
 from hunyuan_ui.errors import PRICE_REFUSALS, AccessError, HunyuanUIError, InvalidRequestError, SpendLimitError
 from hunyuan_ui.file_type import BY_SUFFIX
-from hunyuan_ui.job import Job, JobStatus, Visitor, is_id, new_id
+from hunyuan_ui.job import Job, JobStatus, Payer, Visitor, is_id, new_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.prompt_list import MOST_BYTES, MOST_ROWS
 from hunyuan_ui.request import Parameter, VideoRequest, parameters
 from hunyuan_ui.ui.batch import SUBMIT_MANY, BatchCalls
 from hunyuan_ui.ui.error_boundary import Event, page_event
-from hunyuan_ui.ui.form import FIELDS, request_from, signature_of
+from hunyuan_ui.ui.form import request_from, signature_of
 from hunyuan_ui.ui.mcp_results import NO_TOOL, readable_by_agents
 from hunyuan_ui.ui.served_files import download_name, served_path
 from hunyuan_ui.ui.views import as_json
@@ -76,11 +76,13 @@ class ApiCalls:
         call, video_request = self._call_and_request(values)
         job = await self._submitted(call, video_request, values)
         answer = {"job_id": call.handle, "status": job.status.value, "request": job.request.model_dump()}
-        return {**answer, "estimate": self._expected(job.request)}
+        return {**answer, "estimate": self._expected(job.request, job.payer)}
 
     async def estimate(self, *values: Any) -> dict[str, Any]:
         """Say how long a video takes and what it costs (about cost_usd, at most high_usd), its real size, duration."""
-        return self._expected(request_from(values[: len(FIELDS)]))
+        *fields, caller = values
+        usual = self._runner.default_payer(has_own_key=_own_key(caller) is not None)
+        return self._expected(request_from(fields), payer_in(headers_of(caller)) or usual)
 
     async def status(
         self,
@@ -112,12 +114,12 @@ class ApiCalls:
         job = (await self._runner.view(call.job_id, call.visitor)).job
         return await self._video(job, call.visitor), _made(job, call)
 
-    def _expected(self, video_request: VideoRequest) -> dict[str, Any]:
+    def _expected(self, video_request: VideoRequest, payer: Payer) -> dict[str, Any]:
         width, height = video_request.real_size
         made = {"width": width, "height": height, "duration_s": video_request.duration_s}
-        expected = asdict(self._runner.estimate(video_request))
+        expected = asdict(self._runner.estimate(video_request, payer))
         expected["is_learnt"] = expected.pop("is_calibrated")  # the name in the public API
-        return {**expected, **made, "is_free": self._runner.settings.is_preview}
+        return {**expected, **made, "is_free": payer == "nobody"}
 
     def _call_and_request(self, values: tuple[Any, ...]) -> tuple[Call, VideoRequest]:
         *fields, job_id, _most_usd, caller = values

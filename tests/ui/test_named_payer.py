@@ -103,3 +103,34 @@ async def test_a_preview_page_makes_no_preview_for_a_call_that_is_to_be_paid(
         with pytest.raises(HunyuanUIError) as refused:
             await calls.submit(*values("", caller(x_payer="owner")))
         assert refused.value.code == "no_key"
+
+
+# the price that a call is told
+
+
+@pytest.mark.parametrize(
+    ("changes", "headers", "is_free"),
+    [
+        ({}, {}, False),
+        ({"share": True, "access_code": Secret("opensesame1")}, {"x_payer": "nobody"}, True),
+        ({"api_key": None}, {}, True),
+        ({"api_key": None}, {"x_payer": "nobody", "x_api_key": OWN_KEY}, True),
+        ({"api_key": None}, {"x_api_key": OWN_KEY}, False),
+        ({"api_key": None, "share": True}, {"x_payer": "visitor", "x_api_key": OWN_KEY}, False),
+    ],
+)
+async def test_an_answer_says_free_exactly_where_nobody_pays(
+    private: Settings, service: FakeService, changes: dict[str, Any], headers: dict[str, str], is_free: bool
+) -> None:
+    async with running(replace(private, **changes), service) as (runner, calls):
+        who = caller(**headers)
+        expected = await calls.estimate(*values("", who)[:-3], who)
+        told = await calls.submit(*values("", who))
+        job = await runner._services.stored(told["job_id"][:32])
+        assert (job.payer == "nobody") == is_free
+        assert (expected["is_free"], told["estimate"]["is_free"]) == (is_free, is_free)
+
+
+async def test_a_price_is_told_also_where_only_an_own_key_could_pay(private: Settings, service: FakeService) -> None:
+    async with running(replace(private, share=True, daily_limit_usd=None), service) as (_, calls):
+        assert not (await calls.estimate(*values()[:-3], caller()))["is_free"]
