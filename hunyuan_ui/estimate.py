@@ -120,6 +120,17 @@ def is_plausible(cost_usd: float, expected_usd: float) -> bool:
     return expected_usd / _PLAUSIBLE_TIMES <= cost_usd <= expected_usd * _PLAUSIBLE_TIMES
 
 
+def believable_s(seconds: float | None, predicted_s: float, passed_s: float) -> float | None:
+    """Return reported working seconds; None if they are over ten times the expected ones and have not even passed.
+
+    Otherwise one response in another unit would teach a price by which every limit refuses every video.
+
+    Args:
+        passed_s: Since the job was sent.
+    """
+    return None if seconds is None or seconds > max(passed_s, _PLAUSIBLE_TIMES * predicted_s) else seconds
+
+
 def _clipped(factor: float) -> float:
     low, high = _FACTOR_RANGE
     return min(max(factor, low), high)

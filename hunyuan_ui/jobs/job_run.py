@@ -32,6 +32,7 @@ from hunyuan_ui.errors import (
     StorageError,
     reason,
 )
+from hunyuan_ui.estimate import believable_s
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of, problem_of_lost
 from hunyuan_ui.jobs.engine_jobs import STOPPED, engine_usage, id_at_engine, pause_unless_warm, priced_by_time
@@ -360,7 +361,12 @@ class JobRun:
                 await self._commits.facts(self._ledger.name_cost, row.cost, is_confirmed=is_same)
 
     async def _settle(self, metrics: Metrics, url: str | None, request_id: str | None) -> None:
-        metrics = priced_by_time(self._services, self._job, metrics, None if self._seen_s is None else self._age_s())
+        if self._job.is_at_engine:
+            watched_s = None if self._seen_s is None else self._age_s()
+            metrics = priced_by_time(self._services, self._job, metrics, watched_s)
+        else:
+            seconds = believable_s(metrics.inference_time, self._job.predicted_s, self._age_s())
+            metrics = replace(metrics, inference_time=seconds)
         times = {"inference_s": metrics.inference_time, "queue_s": metrics.queue_time}
         told = {"request_id": request_id, "result_url": url, "cost_usd": metrics.cost, **times}
         await self._commits.step(self._ledger.mark_downloading, **told)
