@@ -121,4 +121,6 @@ def engine_usage(
 
 def wants_key(job: Job) -> JobProblem:
     """Return why a job waits for a missing key: its visitor's, or that of an engine that is no longer configured."""
-    return JobProblem.from_code("engine_not_set" if job.is_at_engine else "key_forgotten")
+    if job.is_at_engine:
+        return JobProblem.from_code("engine_not_set")
+    return JobProblem.from_code("key_forgotten" if job.is_sent else "key_forgotten_unsent")

@@ -39,7 +39,11 @@ _FITS: Final = {
     JobStatus.DOWNLOADING: {Phase.DOWNLOADING, Phase.PAUSED},
 }
 
-_WANT_KEY: Final = (JobProblem.from_code("key_forgotten"), JobProblem.from_code("engine_not_set"))
+_WANT_KEY: Final = (
+    JobProblem.from_code("key_forgotten"),
+    JobProblem.from_code("key_forgotten_unsent"),
+    JobProblem.from_code("engine_not_set"),
+)
 _WANT_THEIR_KEY: Final = (JobProblem.from_code("key_other"), JobProblem.from_code("owner_key_other"))
 
 

@@ -11,7 +11,7 @@ import pytest
 from hunyuan_ui import credential_attempts
 from hunyuan_ui.credential_attempts import OF_AN_ADDRESS
 from hunyuan_ui.errors import AuthenticationError, EndpointUnreachableError
-from hunyuan_ui.job import JobStatus, Phase, Visitor, new_id
+from hunyuan_ui.job import JobProblem, JobStatus, Phase, Visitor, new_id
 from hunyuan_ui.jobs import visitor_keys
 from hunyuan_ui.jobs.visitor_keys import GOOD_FOR_S, KEPT_AFTER_LEAVING_S, KEPT_S, KeyRing
 from hunyuan_ui.settings import Secret, Settings
@@ -323,6 +323,26 @@ async def test_after_a_restart_an_own_job_waits_for_its_key_and_goes_on_with_it(
         assert (await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE
     assert set(keys) == {OWN_KEY}
     assert service.posts == 1
+
+
+async def test_an_own_job_that_was_never_sent_says_so_while_it_waits_for_its_key(
+    public: Settings, service: FakeService
+) -> None:
+    service.script("submit", answer(429, {"error": "slow down"}, headers={"retry-after": "60"}))
+    job_id = new_id()
+    async with running(public, service) as runner:
+        await runner.keys.remember(OWN_KEY, VISITOR)
+        await runner.submit(job_id, FOX, VISITOR)
+        await until(lambda: seen(runner, job_id, VISITOR).note is not None)
+    async with running(public, service) as runner:
+        runner._dispatcher.live[job_id].retry_at = None
+        runner._dispatcher.wake()
+        await until(lambda: (note := seen(runner, job_id, VISITOR).note) is not None and note.code != "rate_limited")
+        view = await runner.view(job_id, VISITOR)
+        assert (view.phase, view.note) == (Phase.PAUSED, JobProblem("key_forgotten_unsent"))
+        assert "It was not sent and nothing was charged" in words().sentence(JobProblem("key_forgotten_unsent"))
+        assert (await runner.cancel(job_id, VISITOR)).status is JobStatus.CANCELLED
+    assert service.bill == []
 
 
 async def test_a_key_is_kept_for_an_hour_after_its_last_video(public: Settings, service: FakeService) -> None:
