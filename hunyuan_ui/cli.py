@@ -29,7 +29,7 @@ from hunyuan_ui.cli_output import (
     show,
     target_fault,
 )
-from hunyuan_ui.errors import HunyuanUIError, InvalidRequestError, SettingsError, SpendLimitError
+from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, SettingsError, SpendLimitError
 from hunyuan_ui.estimate import Estimate
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Visitor, is_id, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner
@@ -79,7 +79,9 @@ def _run(options: argparse.Namespace, environ: Mapping[str, str] | None, interru
         sentence = _WORDS.sentence(error)
         return say(_WORDS("cli.add_yes", problem=sentence) if error.code == "confirm_price" else sentence, Exit.LIMIT)
     except HunyuanUIError as error:
-        return say(_WORDS.sentence(error), Exit.FAILED)
+        # A job that was begun before may have been charged.
+        is_begun = options.resume is not None and not isinstance(error, AccessError)
+        return say(_WORDS.sentence(error), Exit.UNKNOWN if is_begun else Exit.FAILED)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -186,16 +188,21 @@ async def _make(options: argparse.Namespace, runner: JobRunner, interruption: In
         await runner.start()
         if interruption.is_requested:
             return say(_WORDS["cli.interrupted"], Exit.FAILED)
-        if request is not None:
-            await runner.submit(job_id, request, OWNER, is_confirmed=options.yes)
-        elif (await runner.view(job_id, OWNER)).can_look_again:
-            await runner.retry_lost(job_id, OWNER)
-        end = await _watched(runner, job_id, interruption)
-        if end.done() and not end.result().is_active:
-            return await _finish(runner, end.result(), options)
-        is_waiting = (await runner.view(job_id, OWNER)).job.status is JobStatus.QUEUED
-        if is_waiting and (problem := (await runner.spending()).problem):
-            progress(f"{_WORDS.sentence(problem)}\n")
+        if request is None:
+            job = (await runner.view(job_id, OWNER)).job
+        else:
+            job = await runner.submit(job_id, request, OWNER, is_confirmed=options.yes)
+        try:
+            if runner.can_look_again(job):
+                await runner.retry_lost(job_id, OWNER)
+            end = await _watched(runner, job_id, interruption)
+            if end.done() and not end.result().is_active:
+                return await _finish(runner, end.result(), options)
+            is_waiting = (await runner.view(job_id, OWNER)).job.status is JobStatus.QUEUED
+            if is_waiting and (problem := (await runner.spending()).problem):
+                progress(f"{_WORDS.sentence(problem)}\n")
+        except HunyuanUIError as error:
+            return _lost_sight(job, error)
     finally:
         await runner.stop()
     return _broken_off(await end, options)
@@ -274,6 +281,17 @@ async def _finish(runner: JobRunner, job: Job, options: argparse.Namespace) -> i
     facts = _facts(job, target)
     print_line(json.dumps(facts) if options.json else _WORDS("cli.made", file=target, facts=_described(facts)))
     return Exit.DONE
+
+
+def _lost_sight(job: Job, error: HunyuanUIError) -> int:
+    """Report that a stored job can no longer be followed; by now it may have been sent.
+
+    Args:
+        job: As it was stored or found.
+    """
+    is_free = job.is_preview or job.status in (JobStatus.FAILED, JobStatus.CANCELLED)
+    problem = JobProblem.of(error, is_sent=not is_free)
+    return say(_WORDS.about(job).sentence(problem), Exit.FAILED if is_free else Exit.UNKNOWN)
 
 
 def _without_video(job: Job, options: argparse.Namespace) -> int:

@@ -15,9 +15,12 @@ from typing import Any
 import pytest
 
 from hunyuan_ui.cli import Exit, build_parser, main
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
-from hunyuan_ui.jobs import endings, services
+from hunyuan_ui.errors import StorageError
+from hunyuan_ui.jobs import JobRunner, endings, services
 from hunyuan_ui.jobs.endings import Ending, Proof
+from hunyuan_ui.ledger import Ledger
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.media import check_mp4
@@ -248,6 +251,45 @@ def test_a_lost_video_is_looked_for_again_and_is_not_one_to_send_again(
     assert main(["--resume", facts["job_id"], "--out", str(target)], spends) == Exit.DONE
     check_mp4(target)
     assert len(service.bill) == 1
+
+
+@pytest.mark.parametrize("fault", ["held", "busy", "unreadable"])
+def test_a_lost_video_that_cannot_be_looked_for_now_is_not_one_to_send_again(
+    service: RawService,
+    spends: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fault: str,
+) -> None:
+    monkeypatch.setattr(endings, "PROOFS", dict.fromkeys(Ending, Proof(1, 0.0)))
+    service.on("GET", "/files/*", [answer(404, {"error": "not found"})] * 3)
+    assert main(["a cat", *SMALL, "--json"], spends) == Exit.UNKNOWN
+    job_id = json.loads(capsys.readouterr().out)["job_id"]
+    held = DataFolder(tmp_path / "data") if fault == "held" else None
+
+    def fail(*_: object, **__: object) -> None:
+        raise StorageError("ledger_busy" if fault == "busy" else "ledger_unreadable")
+
+    if held is None:
+        monkeypatch.setattr(Ledger, "retry_lost" if fault == "busy" else "get", fail)
+    assert main(["--resume", job_id], spends) == Exit.UNKNOWN
+    said = capsys.readouterr().err
+    assert "seven days" not in said
+    assert {"held": "stop the other copy", "busy": "counts as charged", "unreadable": "damaged"}[fault] in said
+    if held is not None:
+        held.close()
+
+
+def test_a_new_video_whose_ledger_cannot_be_read_any_more_is_not_one_to_send_again(
+    service: RawService, spends: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise StorageError("ledger_unreadable")
+
+    monkeypatch.setattr(JobRunner, "wait", fail)
+    assert main(["a cat", *SMALL], spends) == Exit.UNKNOWN
+    assert "Nothing was sent" not in capsys.readouterr().err
 
 
 def test_a_failure_that_was_charged_is_not_one_to_send_again(

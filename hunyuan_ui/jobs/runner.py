@@ -217,7 +217,7 @@ class JobRunner:
         """Cancel a job that was not sent, or have its run stopped if its engine supports that.
 
         Raises:
-            AccessError: It was already sent and cannot be stopped.
+            AccessError: It was already sent and cannot be stopped, or has ended.
         """
         job = (await self.view(job_id, visitor)).job
         if can_be_stopped(job) and (job_id in self._dispatcher.live or self._replicas is not None):
@@ -246,8 +246,11 @@ class JobRunner:
                 await self._replicas.send_request(job_id, "ask")
             self._dispatcher.retry_now(job_id)
             return job
-        if not self._is_open or not self.can_look_again(job):
+        if not self.can_look_again(job):
             raise AccessError("cannot_look_again")
+        if not self._is_open:
+            problem = self._services.folder.problem or StorageError("stopping")
+            raise StorageError(problem.code, **problem.facts)
         if job.payer != "visitor":
             own_key = None
         if own_key:
@@ -414,7 +417,10 @@ class JobRunner:
     async def _cancel(self, job_id: str) -> Job:
         cancelled = await self._services.writes.soon(self._services.ledger.cancel, job_id)
         if cancelled is None:
-            raise AccessError("cannot_cancel")
+            job = await self._services.stored(job_id)
+            if job.status is JobStatus.CANCELLED:
+                return job  # by another page
+            raise AccessError("cannot_cancel" if job.is_active else "has_ended")
         log.event("job.cancelled", job=job_id)
         self._dispatcher.remove_ended(cancelled)
         return cancelled

@@ -271,7 +271,10 @@ async def test_cancel_is_real_before_sending_and_refused_after(settings: Setting
         with pytest.raises(AccessError, match="cannot_cancel"):
             await runner.cancel(sent, VISITOR)
         assert (await runner.wait(waiting, VISITOR, 10)).status is JobStatus.CANCELLED
+        assert (await runner.cancel(waiting, VISITOR)).status is JobStatus.CANCELLED  # by a second page
         assert (await runner.wait(sent, VISITOR, 10)).status is JobStatus.DONE
+        with pytest.raises(AccessError, match="has_ended"):
+            await runner.cancel(sent, VISITOR)
         assert len(service.bill) == 1
 
 
