@@ -206,14 +206,19 @@ class Job:
         return JobProblem.from_code("preview_gone" if self.is_preview else "interrupted")
 
     @property
-    def counted_microusd(self) -> int:
-        """Its amount against the owner's limits: its cost, else the reservation while it may be charged."""
-        if self.payer != "owner" or self.status in (JobStatus.FAILED, JobStatus.CANCELLED):
+    def charged_microusd(self) -> int:
+        """Its amount for whoever pays: its cost, else the reservation while it may be charged."""
+        if self.is_preview or self.status in (JobStatus.FAILED, JobStatus.CANCELLED):
             return 0
         if self.status in SPENT and self.cost_microusd is not None:
             return self.cost_microusd
         # A cost named before the end may be partial.
         return max(self.reserved_microusd, self.cost_microusd or 0)
+
+    @property
+    def counted_microusd(self) -> int:
+        """Its amount against the owner's limits."""
+        return self.charged_microusd if self.payer == "owner" else 0
 
 
 @dataclass(frozen=True, slots=True)

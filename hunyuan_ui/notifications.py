@@ -47,13 +47,16 @@ class Notifications:
         """Notify of a job's end, with or without a video, and of its cost; not for rows of a list."""
         if job.status not in _TOLD or (job.status is JobStatus.DONE and "list" in job.notes):
             return
-        cost_usd = job.counted_microusd / MICRO
+        cost_usd = job.charged_microusd / MICRO
         say = _WORDS.about(job)
         price = say.money(cost_usd) if cost_usd else say["notify.free"]
-        self._enqueue(say(f"notify.{job.status.value}", price=price, job=job.id[:8]))
+        # What another key may have paid counts nowhere here, and is not settled here.
+        is_of_others = job.status is JobStatus.UNKNOWN and job.payer == "visitor"
+        key = "notify.unknown_own_key" if is_of_others else f"notify.{job.status.value}"
+        self._enqueue(say(key, price=price, job=job.id[:8]))
 
     def refused(self, error: SpendLimitError, now: float) -> None:
-        """Notify that the daily or the total limit is reached, once a day.
+        """Notify that the daily or the total limit holds back a video, once a day.
 
         Args:
             error: Why a job was not stored.
@@ -62,7 +65,7 @@ class Notifications:
         day = int(now // DAY_S)
         if error.code in _LIMITS and self._limits_told.get(error.code) != day:
             self._limits_told[error.code] = day
-            self._enqueue(_WORDS("notify.limit", limit=error.facts["limit"]))
+            self._enqueue(_WORDS("notify.limit", **error.facts))
 
     def list_ended(self, done: int, total: int, cost_usd: float) -> None:
         """Notify that a prompt list is finished.

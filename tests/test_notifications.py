@@ -104,13 +104,15 @@ def test_a_finished_video_is_told_with_its_price_and_not_with_its_prompt(
 def test_a_limit_is_told_once_a_day(environ: dict[str, str], listener: Listener, tmp_path: Path) -> None:
     limited = {**environ, "HUNYUAN_UI_NOTIFY": listener.address, "HUNYUAN_UI_DAILY_LIMIT_USD": "0"}
     assert made(limited, tmp_path) == Exit.LIMIT
-    assert listener.told == ["The limit of $0.00 is reached: nothing more is sent on your key."]
+    (notice,) = listener.told
+    assert notice.startswith("A video was not sent: the limit of $0.00 leaves $0.00, and it may cost $")
     telling = Notifications(listener.address)
     for code, day in (("over_daily_limit", 1), ("over_daily_limit", 1), ("queue_full", 1), ("over_daily_limit", 2)):
-        telling.refused(SpendLimitError(code, limit=5.0), day * 86_400.0 + 7)
+        telling.refused(SpendLimitError(code, limit=5.0, left=2.08, price=4.1), day * 86_400.0 + 7)
     telling.list_ended(38, 40, 57.2)
     telling.close()
     assert len(listener.told) == 4
+    assert listener.told[1] == "A video was not sent: the limit of $5.00 leaves $2.08, and it may cost $4.10."
     assert listener.told[-1] == "A list of prompts has ended: 38 of 40 are there, $57.20."
 
 
@@ -133,6 +135,28 @@ def test_a_row_of_a_list_that_ends_without_a_video_is_told(listener: Listener) -
     telling.close()
     (notice,) = listener.told
     assert "$1.46" in notice
+
+
+@pytest.mark.parametrize(
+    ("status", "cost_microusd", "words"),
+    [
+        (JobStatus.DONE, 1_460_000, "Video done: $1.46."),
+        (JobStatus.LOST, 1_460_000, "$1.46 was charged"),
+        (JobStatus.LOST, None, "$2.20 was charged"),
+        (JobStatus.UNKNOWN, None, "own key, up to $2.20"),
+        (JobStatus.FAILED, None, "nothing was charged"),
+    ],
+)
+def test_what_an_own_key_pays_on_a_private_page_is_not_told_as_free(
+    listener: Listener, status: JobStatus, cost_microusd: int | None, words: str
+) -> None:
+    paid = job("a purple heron", payer="visitor", reserved_microusd=2_200_000)
+    telling = Notifications(listener.address)
+    telling.job_ended(replace(paid, status=status, cost_microusd=cost_microusd))
+    telling.close()
+    (notice,) = listener.told
+    assert words in notice
+    assert "counts as spent" not in notice
 
 
 @pytest.mark.parametrize("address", ["refusing", "json://127.0.0.1:9/", "slow"])

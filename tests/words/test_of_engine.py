@@ -37,14 +37,8 @@ OF_SERVICE: Final = {
 ELSEWHERE: Final = {
     # a visitor's own key is the hosted service's: limits.py offers no payer "visitor"
     *("pay.visitor", "pay.visitor_help", "pay.key", "pay.kept", "pay.key_accepted", "pay.key_empty", "pay.get_key"),
-    *(
-        "error.key_forgotten",
-        "error.key_forgotten_unsent",
-        "error.key_other",
-        "error.owner_key_other",
-        "error.not_a_key",
-        "reason.no_credits",
-    ),
+    *("error.key_forgotten", "error.key_forgotten_unsent", "error.key_other", "error.owner_key_other"),
+    *("error.not_a_key", "reason.no_credits", "notify.unknown_own_key"),
     # the account: its page, balance, history, and the costs it names (owner.py, history.py)
     *("page.account", "owner.balance", "owner.history", "owner.history_help", "owner.history.rests"),
     *("owner.restart.history", "error.history_unread", "error.said_spent", "start.history"),
