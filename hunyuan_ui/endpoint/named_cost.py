@@ -21,19 +21,28 @@ _OF: Final = (
     "(x|total|final|actual|net|request|job|run|task|video|generation|inference|prediction|gpu|compute|usage|api|segmind"
     "|usd|dollars?|credits?)*"
 )
-_UNIT: Final = "(in|usd|us|dollars?|credits?|cents?|micros?|millis?|nanos?|units?|eur|euros?|gbp|inr|amount)*"
-_TAKEN: Final = "(charged?|billed|deducted|deductions?|debit|debited)"
+_UNIT: Final = (
+    "(in|usd|us|dollars?|credits?|cents?|micros?|millis?|nanos?|units?|eur|euros?|gbp|inr|amount"
+    "|total|value|charged|details?|breakdown|info|summary)*"
+)
+_TAKEN: Final = "(charge[ds]?|billed|billable|deducted|deductions?|debit|debited)"
 _NAME: Final = re.compile(
     rf"{_OF}(costs?|fees?){_UNIT}|{_OF}(amount|balance)?{_TAKEN}{_UNIT}"
-    rf"|x?(total)?(credits?|amount|usd|dollars?)(used|consumed|spent|paid|due)|(used|consumed|spent)(credits?|usd|dollars?)"
+    rf"|x?(total)?(credits?|amount|usd|dollars?)(used|consumed|spent|paid|due)|(used|consumed|spent|spend)(credits?|usd|dollars?)"
     "|billing"
 )
-_SUMS: Final = ("amount", "value", "total", "usd")  # names of the number in a cost object
+_SUMS: Final = ("amount", "value", "total", "sum", "usd", "credits", "price")  # names of the number in a cost object
+# Names of other numbers in one; what is left are its parts.
+_NO_PARTS: Final = re.compile(
+    "remain|balance|left|limit|rate|per|count|quantity|number|second|time|duration|date|day|start|end|at$|id$"
+)
+_ALONE: Final = re.compile(r"\s*[$€]?\s*-?[\d.,]+\s*")  # a text that is nothing but an amount
 _UNIT_NAMES: Final = ("unit", "units", "currency")  # names of the unit in a cost object
 _PARTS: Final = (
     (re.compile("(?<![a-z])cents?(?![a-z])|cents$|¢"), 1e-2),
     (re.compile("milli(?!on)"), 1e-3),
     (re.compile("micro|µ"), 1e-6),
+    (re.compile("nanos?(?![a-z])|nanos?usd"), 1e-9),
 )
 DEEPEST: Final = 4  # levels of a response that are searched
 _LONGEST: Final = 80  # maximum characters of a number
@@ -89,9 +98,10 @@ def _dollars(value: object, part: float = 1.0, depth: int = 0) -> Iterator[float
     elif isinstance(value, dict):
         fields = {_plain(name): item for name, item in cast("dict[str, object]", value).items()}
         part = min([part, *(_part_of_dollar(fields[name]) for name in _UNIT_NAMES if name in fields)])
-        for name, item in fields.items():
-            if name in _SUMS or is_cost(name):
-                yield from _dollars(item, min(part, _part_of_dollar(name)), depth + 1)
+        named = {name: item for name, item in fields.items() if name in _SUMS or is_cost(name)}
+        parts = named or {name: item for name, item in fields.items() if _is_part(name, item)}
+        found = [[*_dollars(item, min(part, _part_of_dollar(name)), depth + 1)] for name, item in parts.items()]
+        yield from (one for amounts in found for one in amounts) if named else _sum(found)
     elif isinstance(value, (int, float, str)):
         # A repeated header arrives as one, joined by commas.
         for one in value.split(", ") if isinstance(value, str) else (value,):
@@ -99,6 +109,16 @@ def _dollars(value: object, part: float = 1.0, depth: int = 0) -> Iterator[float
             if number is not None and not math.isnan(number):
                 dollars = number * min(part, _part_of_dollar(one))
                 yield max(-MOST_USD, min(dollars, MOST_USD))
+
+
+def _is_part(name: str, item: object) -> bool:
+    return not _NO_PARTS.search(name) and (not isinstance(item, str) or _ALONE.fullmatch(item[:_LONGEST]) is not None)
+
+
+def _sum(amounts: list[list[float]]) -> Iterator[float]:
+    """Yield the sum of a cost's parts, if it has any."""
+    if any(amounts):
+        yield min(sum(max(one, default=0.0) for one in amounts), MOST_USD)
 
 
 def _number(value: float | str) -> float | None:

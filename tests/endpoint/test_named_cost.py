@@ -72,6 +72,44 @@ def test_a_cost_is_found_wherever_it_stands(body: Any) -> None:
     assert named_cost(body) == 1.46
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"charges": 1.46},
+        {"charges": [{"amount": 1.46}]},
+        {"total_charges_usd": 1.46},
+        {"cost_total": "1.46"},
+        {"billable_amount": 1.46},
+        {"spend_usd": 1.46},
+        {"cost_nanos": 1_460_000_000},
+        {"cost_details": {"total": 1.46}},
+        {"cost": {"credits": 1.46, "remaining": 8.54}},
+        {"cost": {"price": 1.46, "seconds": 211}},
+        {"cost": {"sum": 1.46, "tax": 0.2}},
+    ],
+    ids=json.dumps,
+)
+def test_a_cost_is_found_under_the_other_names_of_one(body: Any) -> None:
+    assert named_cost(body) == pytest.approx(1.46)
+    assert named_cost({"status": "FAILED", "metrics": body}) == pytest.approx(1.46)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"gpu": 1.2, "egress": 0.26},
+        {"gpu": "1.20", "egress": "$0.26", "currency": "USD", "plan": "pro 2"},
+        {"dollars": 1, "cents": 46},
+        {"currency_code": "USD", "units": "1", "nanos": 460_000_000},
+        {"gpu": {"amount": 1.2}, "egress": {"amount": 0.26}, "seconds": 211, "credits_left": 8, "job_id": 7},
+        {"gpu": -1.2, "egress": -0.26},
+    ],
+    ids=json.dumps,
+)
+def test_a_cost_in_parts_is_their_sum(parts: Any) -> None:
+    assert named_cost({"cost": parts}) == pytest.approx(1.46)
+
+
 @pytest.mark.parametrize("headers", HEADERS, ids=json.dumps)
 def test_every_header_that_names_a_cost_counts(headers: dict[str, str]) -> None:
     assert named_cost(None, cost_header(headers)) == 1.46
@@ -135,10 +173,11 @@ def test_zero_is_a_cost_only_where_nothing_names_more(zero: object) -> None:
         {"error": '{"metrics": {"cost": 1.46}}'},
         {"metrics": {"estimated_cost_per_second": 1.46}},
         {"metrics": {"remaining_credits": 1.46}, "credits": 1.46, "balance": 1.46, "price": 1.46, "amount": 1.46},
+        {"billing": {"plan": "pro 2", "began": "2026-11-29", "seconds": 211, "request_id": 4}},
         {"metrics": "{" * 10_000},
         {"a": {"b": {"c": {"d": {"e": {"f": {"cost": 1.46}}}}}}},
     ],
-    ids=["a prompt", "a sentence", "another price", "what is left", "no JSON", "too deep"],
+    ids=["a prompt", "a sentence", "another price", "what is left", "an account", "no JSON", "too deep"],
 )
 def test_no_cost_is_made_up(body: object) -> None:
     assert named_cost(body) is None
