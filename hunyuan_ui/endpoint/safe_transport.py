@@ -28,6 +28,8 @@ _LONGEST_URL: Final = 4096
 # Beyond what `is_global` excludes in every Python from 3.10 on: ways to reach an IPv4 address inside an IPv6 one, and
 # blocks that newer registries mark as special. Source: IANA special-purpose address registries.
 _CLOSED_V4: Final = tuple(map(ipaddress.IPv4Network, ("100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24")))
+# By this prefix a network without IPv4 reaches IPv4 addresses (RFC 6052); its resolver adds it to every public name.
+_TRANSLATED: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _OPEN_V6: Final = ipaddress.IPv6Network("2000::/3")  # the only block of global unicast addresses
 _CLOSED_V6: Final = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
 
@@ -91,6 +93,8 @@ def is_public(address: str) -> bool:
         ip = ipaddress.ip_address(address)
     except ValueError:
         return False
+    if ip in _TRANSLATED:
+        ip = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
     if ip.is_multicast or not ip.is_global:
         return False
     if isinstance(ip, ipaddress.IPv4Address):

@@ -132,12 +132,27 @@ def test_only_the_exact_own_origin_may_be_plain_http_on_this_machine() -> None:
             policy.check(url)
 
 
-@pytest.mark.parametrize("address", [PUBLIC, "52.216.0.1", "2600:1f18::1", "2a00:1450::1"])
+@pytest.mark.parametrize("address", [PUBLIC, "52.216.0.1", "2600:1f18::1", "2a00:1450::1", "64:ff9b::808:808"])
 def test_a_public_address_is_public(address: str) -> None:
     assert is_public(address)
 
 
-@pytest.mark.parametrize("address", ["", "localhost", "8.8.8.8.8", "fe80::1%eth0", "::ffff:8.8.8.8", "192.88.99.1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "localhost",
+        "8.8.8.8.8",
+        "fe80::1%eth0",
+        "::ffff:8.8.8.8",
+        "192.88.99.1",
+        "64:ff9b::c0a8:1",
+        "64:ff9b::a9fe:a9fe",
+        "64:ff9b::e000:1",
+        "64:ff9b::6440:1",
+        "64:ff9b:1::808:808",
+    ],
+)
 def test_what_is_not_surely_public_is_not(address: str) -> None:
     assert not is_public(address)
 
@@ -191,6 +206,13 @@ async def test_the_connection_goes_to_a_checked_address_and_tls_verifies_the_nam
                 await transport.handle_async_request(new_request("GET", "https://other.example/1.mp4", 5))
     assert dialled.hosts[:2] == ["2a00:1450::1", PUBLIC]
     assert [received.headers["host"] for received in service.requests] == ["files.example"]
+
+
+async def test_a_network_without_ipv4_reaches_a_name_by_its_translated_address() -> None:
+    dialled = Dialled(dead=(PUBLIC, "64:ff9b::808:808"))
+    with pytest.raises(httpcore.ConnectError):
+        await backend_of([PUBLIC, "64:ff9b::808:808"], dialled).connect_tcp("files.segmind.com", 443)
+    assert dialled.hosts == [PUBLIC, "64:ff9b::808:808"]
 
 
 @pytest.mark.parametrize("failure", [socket.gaierror(socket.EAI_NONAME, "unknown"), UnicodeError("label too long")])
