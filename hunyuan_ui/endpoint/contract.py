@@ -315,6 +315,11 @@ def own_ids_in(fields: Mapping[str, object]) -> list[str]:
     return _names_in(fields, _ID_NAMES)
 
 
+def ids_in_header(headers: Mapping[str, str]) -> list[str]:
+    """Return the request ids in a response's header, which arrives joined by commas if a gateway repeats it."""
+    return list(filter(is_request_id, map(str.strip, headers.get(REQUEST_ID_HEADER, "").split(","))))
+
+
 def ids_in(fields: Mapping[str, object]) -> list[str]:
     """Return the request ids named in a response, outermost first."""
     return [one for place in _levels(fields) for one in _names_in(place, _ID_NAMES) if is_request_id(one)]

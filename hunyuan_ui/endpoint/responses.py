@@ -195,8 +195,7 @@ def accepted(answer: Answer, base: str = "") -> Accepted:
     request_id = next(filter(contract.is_request_id, _ids_of_accepted(answer)), None)
     is_open = request_id is not None and contract.state_in(answer.fields or {}) is not RemoteState.COMPLETED
     if is_made and not is_open:
-        last = answer.headers.get(contract.REQUEST_ID_HEADER, "")
-        request_id = request_id or (last if contract.is_request_id(last) else "")
+        request_id = request_id or next(iter(contract.ids_in_header(answer.headers)), "")
         return Accepted(request_id, answer.cost_usd, url, video)
     if request_id is not None:
         return Accepted(request_id, answer.cost_usd)
@@ -280,8 +279,8 @@ _REFUSALS: Final = {
 def _traces(answer: Answer) -> dict[str, object]:
     """Return what identifies the call in the owner's account: its id and cost, if given."""
     # A gateway may put its own id into the header, and into the body of an error.
-    header, likely = answer.headers.get(contract.REQUEST_ID_HEADER), answer.found(contract.likely_ids_in)
-    last = (*likely, header) if answer.is_success else (header, *likely)
+    header, likely = contract.ids_in_header(answer.headers), answer.found(contract.likely_ids_in)
+    last = (*likely, *header) if answer.is_success else (*header, *likely)
     named = (*answer.found(contract.ids_in), _id_in_location(answer), *answer.found(contract.addressed_ids_in), *last)
     request_id = next(filter(contract.is_request_id, named), None)
     found: dict[str, object] = {} if request_id is None else {"request_id": request_id}

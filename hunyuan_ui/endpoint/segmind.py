@@ -202,9 +202,9 @@ def _described(
     chunks: AsyncGenerator[bytes, None] | None = None,
 ) -> BlockingAnswer:
     headers, fields = response.headers, fields or {}
-    named = (headers.get(contract.REQUEST_ID_HEADER), *contract.ids_in(fields))
+    named = (*contract.ids_in_header(headers), *contract.ids_in(fields))
     return BlockingAnswer(
-        request_id=next(filter(contract.is_request_id, named), None),
+        request_id=next(iter(named), None),
         metrics=Metrics.of(headers, fields),
         url=url,
         _start=start,

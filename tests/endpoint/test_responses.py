@@ -163,6 +163,16 @@ def test_a_lost_answer_keeps_the_request_id_and_the_cost_for_the_owner() -> None
     assert "request_id" not in responses.post_error(answer(504, HTML, x_request_id="../x")).facts
 
 
+@pytest.mark.parametrize("header", [f"{ID}, {ID}", f"{ID},{ID}", f"../x, {ID}", f"{ID}, gateway-0001", f", {ID}"])
+@pytest.mark.parametrize(("status", "judge"), [(504, responses.post_error), (200, responses.accepted)])
+def test_an_id_in_a_header_that_a_gateway_repeats_is_kept(header: str, status: int, judge: Any) -> None:
+    given = answer(status, HTML, x_request_id=header)
+    error = caught(judge, given) if status == 200 else judge(given)
+    assert error.facts["request_id"] == ID
+    made = answer(status, {"status": "COMPLETED", "output": URL}, x_request_id=header)
+    assert responses.accepted(made) == Accepted(ID, None, URL)
+
+
 # --- 2xx to a submit
 
 

@@ -83,6 +83,15 @@ async def test_the_cost_may_stand_in_the_json(service: RawService, client: Endpo
     assert costs == [1.46, 1.5]
 
 
+async def test_a_v1_videos_id_is_kept_from_a_header_that_a_gateway_repeats(
+    service: RawService, client: EndpointClient
+) -> None:
+    headers = {"x-request-id": f"{ID}, gateway-0001"}
+    service.on("POST", GENERATE_V1, answer(200, VIDEO, content_type="video/mp4", headers=headers))
+    async with client.generate(REQUEST, KEY) as found:
+        assert found.request_id == ID
+
+
 async def test_row12_a_v1_error_with_200_keeps_its_words_id_and_cost(
     service: RawService, client: EndpointClient
 ) -> None:
