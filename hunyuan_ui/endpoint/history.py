@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, time, timedelta, timezone
 from hashlib import sha256
 from typing import Any, Final, cast
 from urllib.parse import urlencode
@@ -372,9 +372,18 @@ def _number(value: object) -> object:
 def _moment_of(row: Mapping[str, object]) -> float | None:
     """Return the latest time in a row at which its request was sent, else ended; UTC seconds."""
     for kind in (_BEGUN, _ENDED):
-        named = [_moment(value) for name, value in row.items() if kind.search(name)]
-        if known := [at for at in named if at is not None]:
-            return max(known)
+        named = [value for name, value in row.items() if kind.search(name)]
+        for read in (_moment, _noon):  # a date alone says less than a time beside it
+            if known := [at for at in map(read, named) if at is not None]:
+                return max(known)
+    return None
+
+
+def _noon(value: object) -> float | None:
+    """Return noon of a date: from midnight a second between two clocks would lead to the day before."""
+    if isinstance(value, str) and _DAY.fullmatch(value.strip()):
+        with suppress(ValueError):
+            return datetime.combine(date.fromisoformat(value.strip()), time(12), timezone.utc).timestamp()
     return None
 
 
@@ -382,8 +391,6 @@ def _moment(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
     if isinstance(value, str) and _DAY.fullmatch(value.strip()):
-        with suppress(ValueError):
-            return datetime.combine(date.fromisoformat(value.strip()), datetime.min.time(), timezone.utc).timestamp()
         return None
     at = moment(value[:80]) if isinstance(value, str) else _seconds(value)
     return at if at is not None and YEAR_2001 <= at < _YEAR_9999 else None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import date, datetime, timezone
 from email.utils import formatdate
 from typing import Any
 
@@ -253,6 +254,14 @@ def test_times_are_converted_to_this_machines_clock(ahead_s: float) -> None:
     assert found.at == AT + ahead_s
 
 
+@pytest.mark.parametrize("ahead_s", [0.0, -1.0, 1.5, -3600.0, 3600.0])
+def test_a_date_alone_stays_on_its_day_whatever_the_clocks_are_apart(ahead_s: float) -> None:
+    page = page_of([{**FULL, "created_at": "2026-11-25"}], date=formatdate(AT, usegmt=True))
+    (found,) = read(page, page_of([], date=formatdate(AT + 1e6, usegmt=True)), now=AT + ahead_s)
+    assert found.at is not None
+    assert datetime.fromtimestamp(found.at, timezone.utc).date() == date(2026, 11, 25)
+
+
 @pytest.mark.parametrize("ahead_days", [1.1, -1.1, 8.0, -400.0])
 def test_a_list_of_the_wrong_days_is_not_read(ahead_days: float) -> None:
     with pytest.raises(UnexpectedResponseError) as caught:
@@ -387,8 +396,10 @@ def test_a_time_that_cannot_be_read_is_none(at: object) -> None:
     assert listed(created_at=at).at is None
 
 
-def test_a_day_is_its_beginning_and_the_end_counts_only_where_no_beginning_is_named() -> None:
-    assert listed(created_at="2026-11-25").at == AT - 36_000
+def test_a_day_is_its_noon_unless_a_time_is_beside_it_and_the_end_counts_only_where_no_beginning_is_named() -> None:
+    assert listed(created_at="2026-11-25").at == AT + 7_200
+    assert listed(created_at="2026-11-25T10:00:00Z", request_date="2026-11-25").at == AT
+    assert listed(created_at="2026-11-25", completed_at=AT + 300).at == AT + 7_200
     assert listed(completed_at=AT + 300).at == AT
     assert listed(created_at=None, completed_at=AT + 300).at == AT + 300
 
