@@ -31,6 +31,7 @@ from hunyuan_ui.ui.visitor import (
     login_of,
     payer_in,
     say_for,
+    token_of,
     token_of_key,
 )
 from hunyuan_ui.ui.waiting_calls import LONGEST_STATUS_WAIT_S, Call, WaitingCalls
@@ -151,7 +152,8 @@ class ApiCalls:
 
         The secret is the second half of a handle, else their page's token, else their own key. A caller with none gets
         a handle in the response. It is random, except for an id of their own choice: there it is derived from the whole
-        call, so that repeating the call after a lost response leads to the same job, and the id alone does not.
+        call, so that repeating the call after a lost response leads to the same job, and the id alone does not. Who has
+        logged in sends as that login, as on the page: any other token could be made up anew for each video.
 
         Raises:
             InvalidRequestError: The id or handle for a new job is malformed.
@@ -161,8 +163,12 @@ class ApiCalls:
             raise InvalidRequestError("bad_job_id", field="job_id")
         is_chosen, job_id = job_id != "", job_id or new_id()
         token, own_key = headers_of(caller).get(VISITOR_HEADER, ""), _own_key(caller)
-        is_known = is_id(token) or own_key is not None or not self._runner.settings.is_public
-        if dot:
+        settings = self._runner.settings
+        is_login = login_of(caller, settings) != "" and (video_request is not None or not dot)
+        is_known = is_login or is_id(token) or own_key is not None or not settings.is_public
+        if is_login:
+            token, dot = token_of(caller, token, settings), ""
+        elif dot:
             token = secret
         elif not is_id(token):
             token = token_of_key(own_key) if own_key else self._token(job_id, video_request, is_chosen)

@@ -120,7 +120,9 @@ class BatchCalls:
         return {**summary_of(view, say, self._runner), "jobs": jobs}
 
     def _visitor(self, caller: gr.Request) -> Visitor:
-        """Return the caller: identified by a page's token or their own key, which a repeated list must carry again."""
+        """Return the caller: by login, a page's token or their own key, which a repeated list must carry again."""
+        if login_of(caller, self._runner.settings):
+            return visitor_of(caller, None, self._runner)
         token, own_key = headers_of(caller).get(VISITOR_HEADER, ""), headers_of(caller).get(KEY_HEADER)
         if not is_id(token):
             if own_key:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from hunyuan_ui.errors import HunyuanUIError
+from hunyuan_ui import limits
+from hunyuan_ui.errors import HunyuanUIError, SpendLimitError
+from hunyuan_ui.job import new_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.api import ApiCalls
@@ -134,3 +137,55 @@ async def test_an_answer_says_free_exactly_where_nobody_pays(
 async def test_a_price_is_told_also_where_only_an_own_key_could_pay(private: Settings, service: FakeService) -> None:
     async with running(replace(private, share=True, daily_limit_usd=None), service) as (_, calls):
         assert not (await calls.estimate(*values()[:-3], caller()))["is_free"]
+
+
+# who calls with a login
+
+
+def with_login(name: str = "", **headers: str) -> Any:
+    """Return a caller who has logged in by this name, if any."""
+    who = caller(f"203.0.113.{len(name)}", **headers)
+    session = {"oauth_info": {"userinfo": {"preferred_username": name}}} if name else {}
+    who.request = SimpleNamespace(scope={"session": session})
+    return who
+
+
+@pytest.fixture
+def space(private: Settings) -> Settings:
+    login = {"requires_login": True, "login_secret": Secret("client secret")}
+    return replace(private, is_space=True, visitor_daily_videos=1, **login)
+
+
+@pytest.mark.parametrize("as_what", ["token", "handle", "id", "nothing", "list"])
+async def test_a_login_has_its_videos_a_day_whatever_token_its_calls_carry(
+    space: Settings, service: FakeService, as_what: str
+) -> None:
+    async with running(space, service) as (runner, calls):
+
+        async def send(name: str) -> Any:
+            who = with_login(name, **({"x_hunyuan_visitor": new_id()} if as_what == "token" else {}))
+            if as_what == "list":
+                lists = BatchCalls(runner, calls.slots)
+                told = await lists.submit_many(who, "a fox", new_id(), 10.0, "auto", 0, 0, False, False)
+                told = await lists.status_many(who, told["list_id"], 10.0)
+                assert told["problem"] is None or "1 of 1 video today" in told["problem"]
+                return None if told["problem"] else told
+            job_id = {"handle": f"{new_id()}.{new_id()}", "id": new_id()}.get(as_what, "")
+            try:
+                told = await calls.submit(*values(job_id, who))
+            except SpendLimitError:
+                return None
+            assert "." not in told["job_id"]
+            return await calls.status(who, told["job_id"], 10.0)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(limits, "SECONDS_BETWEEN_SUBMITS", 0)
+            sent = [await send(name) for name in ("heron", "heron", "heron", "crow")]
+        assert [told is not None for told in sent] == [True, False, False, True]
+    assert len(service.bill) == 2
+
+
+async def test_a_handle_from_before_a_login_still_opens_its_job(space: Settings, service: FakeService) -> None:
+    async with running(space, service) as (_, calls):
+        told = await calls.submit(*values("", with_login(x_payer="nobody")))
+        assert (await calls.status(with_login("heron"), told["job_id"], 10.0))["status"] == "done"
