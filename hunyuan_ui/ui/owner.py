@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import gradio as gr
 
 from hunyuan_ui.errors import HunyuanUIError
-from hunyuan_ui.job import MICRO, OWNER, Job, JobProblem, JobStatus, Visitor
+from hunyuan_ui.job import MICRO, OWNER, SPENT, Job, JobProblem, JobStatus, Visitor
 from hunyuan_ui.jobs import EngineState, JobRunner, Spending
 from hunyuan_ui.jobs.job_view import MOST_USD, HistoryState
 from hunyuan_ui.settings import Settings
@@ -383,7 +383,7 @@ def _number_of(event: gr.EventData) -> dict[str, int]:
 
 
 def _unsettled(job: Job, say: Words) -> str:
-    when, price = utc(job.began_at), say.money(job.reserved_microusd / MICRO)
+    when, price = utc(job.began_at), say.money(job.charged_microusd / MICRO)
     return say("owner.sent", when=when) if job.is_unpriced else say("owner.unsettled", when=when, price=price)
 
 
@@ -411,6 +411,7 @@ def _correction(job: Job, entry: dict[str, Any], say: Words) -> str:
 def _cost(job: Job, say: Words) -> str:
     if job.is_preview or job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
         return say.money(0.0)
-    if job.cost_microusd is not None:
+    if job.status in SPENT and job.cost_microusd is not None:
         return say.money(job.cost_microusd / MICRO)
-    return say("owner.at_most", price=say.money(job.reserved_microusd / MICRO))
+    # What was named while it is made may be a part of its price.
+    return say("owner.at_most", price=say.money(job.charged_microusd / MICRO))

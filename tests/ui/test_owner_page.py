@@ -99,6 +99,27 @@ async def test_the_owner_sees_days_jobs_limits_and_what_is_to_be_settled(runner:
     assert settled["days"][-1]["usd"] == pytest.approx(1.46)
 
 
+@pytest.mark.parametrize(
+    ("status", "named_microusd", "cost"),
+    [
+        (JobStatus.RUNNING, None, "up to $1.50"),
+        (JobStatus.RUNNING, 500_000, "up to $1.50"),  # a part of its price, perhaps
+        (JobStatus.RUNNING, 5_000_000, "up to $5.00"),
+        (JobStatus.DOWNLOADING, 500_000, "$0.50"),
+        (JobStatus.UNKNOWN, 5_000_000, "$5.00"),
+    ],
+)
+async def test_what_is_shown_for_a_job_is_what_counts_for_it(
+    runner: JobRunner, status: JobStatus, named_microusd: int | None, cost: str
+) -> None:
+    held = job(status=status, cost_microusd=named_microusd, sent_at=runner._services.ledger.now())
+    runner._services.ledger.adopt(held)
+    shown = await OwnerEvents(runner).event("refresh")(asking(), event(), WHO)
+    assert [row["cost"] for row in shown["jobs"]] == [cost]
+    assert [f"up to {cost}." in one["text"] for one in shown["unknown"]] == [True] * (status is JobStatus.UNKNOWN)
+    assert f"${shown['days'][-1]['usd']:.2f}" == cost.removeprefix("up to ")
+
+
 @pytest.mark.parametrize("said", [{}, {"was_charged": None}, {"was_charged": 0}], ids=repr)
 async def test_only_a_clear_no_takes_back_what_may_have_been_charged(runner: JobRunner, said: dict[str, Any]) -> None:
     unsettled = job(status=JobStatus.UNKNOWN)
