@@ -22,7 +22,7 @@ from hunyuan_ui.jobs.batch_view import DELETED, NOT_SENT
 from hunyuan_ui.prompt_list import KINDS, Kind, PromptList, Reading, read_list
 from hunyuan_ui.ui.form import FIELDS
 from hunyuan_ui.ui.page_json import guarded, json_answer, json_body
-from hunyuan_ui.ui.payment import chosen_payer
+from hunyuan_ui.ui.payment import named_payer
 from hunyuan_ui.ui.video_files import FILE_HEADERS
 from hunyuan_ui.ui.views import cut
 from hunyuan_ui.ui.visitor import (
@@ -305,7 +305,7 @@ class ListPages:
         order = Order(
             visitor,
             _number("budget_usd", body.get("budget_usd", 0)),
-            payer=chosen_payer({"chosen": body.get("payer")}, self._runner),
+            payer=named_payer(body.get("payer"), self._runner),
             shown_usd=_number("shown_usd", body.get("shown_usd", 0)),
             is_confirmed=True,  # the table has shown the price of each row
             is_logged_in=login_of(gr.Request(request), self._runner.settings) != "",

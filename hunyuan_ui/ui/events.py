@@ -14,7 +14,7 @@ from hunyuan_ui.job import Job, JobProblem, JobStatus, Payer, Visitor
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.error_boundary import Event, page_event
 from hunyuan_ui.ui.form import amount, sent_in
-from hunyuan_ui.ui.payment import PayEvents, chosen_payer
+from hunyuan_ui.ui.payment import PayEvents, chosen_payer, named_payer
 from hunyuan_ui.ui.price_texts import again_of, job_json, opening_form, priced_parts
 from hunyuan_ui.ui.variations import COUNTS, LOOKED_BACK, Click, JobSpec, again_id, click_of, variations
 from hunyuan_ui.ui.views import video_json
@@ -57,7 +57,7 @@ class PageEvents:
             send = self._sender(
                 request,
                 token,
-                payer=chosen_payer({"chosen": click.payer}, self._runner),
+                payer=named_payer(click.payer, self._runner),
                 shown_usd=click.shown_usd / click.count,
                 is_confirmed=click.is_confirmed,
             )

@@ -33,6 +33,14 @@ def chosen_payer(shown: object, runner: JobRunner) -> Payer:
     return wanted if wanted in runner.payers else runner.payers[0]
 
 
+def named_payer(named: object, runner: JobRunner) -> Payer:
+    """Return the payer of a click, which an open page may name although this start does not offer it.
+
+    It becomes the default, for which the click must have shown the price. Not so an own key: its price is the same.
+    """
+    return "visitor" if named == "visitor" else chosen_payer({"chosen": named}, runner)
+
+
 class PayEvents:
     """Events of the payer choice; a key arrives in an event's data, is kept by the runner, and is never sent back.
 

@@ -110,6 +110,18 @@ async def test_nothing_is_sent_above_the_price_that_was_seen(
     assert (watched["job"], notice) == (again_id(old_id), {})
 
 
+async def test_a_page_on_which_an_own_key_was_chosen_spends_none_of_the_owners_money_after_a_restart(
+    runner: JobRunner, service: FakeService
+) -> None:
+    assert "visitor" not in runner.payers  # as after a start in private with the owner's key
+    form = {**VideoRequest(prompt="a heron").model_dump(), "variations": "1"}
+    for is_confirmed in (False, True):
+        sent = json.dumps({"form": form, "payer": "visitor", "shown_usd": 9.0, "is_confirmed": is_confirmed})
+        _, notice = await PageEvents(runner).send(asking(), new_id(), TOKEN, sent)
+        assert "There is no API key to pay with" in notice["text"]
+    assert service.posts == 0
+
+
 @pytest.mark.parametrize("count", [1, 2, 4])
 @pytest.mark.parametrize(("seen_usd", "code"), [(1.5, "{shown}"), (0, "not shown")])
 async def test_several_videos_are_refused_by_the_price_of_all_of_them(
