@@ -114,5 +114,5 @@ async def test_a_limit_in_the_middle_says_how_many_began() -> None:
     specs = variations(new_id(), WISH, 4)[1:]
     said = await _send_more(send, specs, words())
     assert began == [spec.id for spec in specs[:2]]
-    assert said.startswith("3 of 4 videos were started. Today's limit of $5.00 leaves $0.20")
+    assert said.startswith("3 of 4 videos were started. The next one was refused: Today's limit of $5.00 leaves $0.20")
     assert await _send_more(send, [], words()) == ""
