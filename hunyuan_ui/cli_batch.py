@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from hunyuan_ui.cli_output import Exit, Interruption, StatusLine, copy, has_room, print_line, progress, say
 from hunyuan_ui.errors import HunyuanUIError, SettingsError
-from hunyuan_ui.job import JobStatus, Visitor
+from hunyuan_ui.job import JobProblem, JobStatus, Visitor
 from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
 from hunyuan_ui.jobs.batch import LIMITS
 from hunyuan_ui.jobs.batch_files import CSV_NAME, csv_of, file_name
@@ -89,7 +89,11 @@ async def make_list(
     await runner.start()
     sent = await runner.batches.start(prompts, order)
     made = _Made(runner, owner, folder)
-    view = await _followed(runner, made, sent, interruption)
+    try:
+        view = await _followed(runner, made, sent, interruption)
+    except HunyuanUIError as error:  # its rows may have been sent by now
+        progress(_WORDS["cli.list.goes_on"] + "\n")
+        return say(_WORDS.sentence(JobProblem.of(error, is_sent=True)), Exit.UNKNOWN)
     made.write_table(view)
     return _report(view, made, as_json=options.json)
 

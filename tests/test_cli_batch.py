@@ -20,7 +20,7 @@ import pytest
 from hunyuan_ui import cli_batch
 from hunyuan_ui.cli import Exit, main
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
-from hunyuan_ui.errors import MediaError
+from hunyuan_ui.errors import MediaError, StorageError
 from hunyuan_ui.job import JobStatus, Payer, new_id
 from hunyuan_ui.jobs import Entry
 from hunyuan_ui.media import check_mp4
@@ -202,6 +202,29 @@ def test_a_row_in_doubt_is_told_by_the_exit_code_and_not_sent_again(
         code, facts, _ = ran(capsys, environ, prompts)
         assert (code, facts["unknown"], facts["done"]) == (Exit.UNKNOWN, 1, 3)
     assert sum(service.posts().values()) == 4
+
+
+@pytest.mark.parametrize("code", ["database_away", "ledger_unreadable"])
+def test_a_list_that_can_no_longer_be_followed_is_not_said_to_be_free_and_goes_on_with_the_same_command(
+    service: PaidService,
+    environ: dict[str, str],
+    prompts: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    code: str,
+) -> None:
+    async def fail(*_: object) -> None:
+        raise StorageError(code)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cli_batch, "_followed", fail)
+        ended, _, said = ran(capsys, environ, prompts)
+    assert ended == Exit.UNKNOWN
+    assert "Nothing was sent" not in said
+    assert "nothing is paid twice" in said
+    ended, facts, _ = ran(capsys, environ, prompts)
+    assert (ended, facts["done"]) == (Exit.DONE, 4)
+    assert set(service.posts().values()) == {1}
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
