@@ -58,9 +58,14 @@ def named_cost(body: object, header: str | None = None) -> float | None:
         The largest cost in the expected fields, else the largest elsewhere in the body; zero only if no field names
         more. If all are negative, the amount deducted. None if no field names any.
     """
+    # An amount of its own outweighs numbers that are only added up.
+    return _largest(body, header) or _largest(body, header, in_parts=True)
+
+
+def _largest(body: object, header: str | None, *, in_parts: bool = False) -> float | None:
     fields: dict[str, object] = cast("dict[str, object]", body) if isinstance(body, dict) else {}
-    official = [*_costs_in(_read(fields.get(_METRICS))), *_dollars(header)]
-    others = [*_costs_in(cast("object", body))]
+    official = [*_costs_in(_read(fields.get(_METRICS)), in_parts=in_parts), *_dollars(header)]
+    others = [*_costs_in(cast("object", body), in_parts=in_parts)]
     if any(one >= 0 for one in (*official, *others)):
         return max([0.0, *official]) or max([0.0, *others])
     return max((-one for one in (*official, *others) if one != _NOT_KNOWN), default=None)
@@ -72,16 +77,23 @@ def cost_header(headers: Mapping[str, str]) -> str | None:
     return ", ".join(text if part == 1 else str(max(_dollars(text, part), default=0)) for text, part in found) or None
 
 
-def _costs_in(value: object, depth: int = 0) -> Iterator[float]:
-    """Yield the values of cost fields; texts are not parsed, because a prompt may be among them."""
+def _costs_in(value: object, depth: int = 0, *, in_parts: bool) -> Iterator[float]:
+    """Yield the values of cost fields; texts are not parsed, because a prompt may be among them.
+
+    Args:
+        in_parts: Whether to add up an object's numbers if none of them is named as its amount.
+    """
     if depth > DEEPEST:
         return
     if isinstance(value, list):
         for item in cast("list[object]", value):
-            yield from _costs_in(item, depth + 1)
+            yield from _costs_in(item, depth + 1, in_parts=in_parts)
     elif isinstance(value, dict):
         for name, item in cast("dict[str, object]", value).items():
-            yield from _dollars(item, _part_of_dollar(name)) if is_cost(name) else _costs_in(item, depth + 1)
+            if is_cost(name):
+                yield from _dollars(item, _part_of_dollar(name), in_parts=in_parts)
+            else:
+                yield from _costs_in(item, depth + 1, in_parts=in_parts)
 
 
 def _part_of_dollar(text: object) -> float:
@@ -89,18 +101,21 @@ def _part_of_dollar(text: object) -> float:
     return next((part for unit, part in _PARTS if unit.search(str(text)[:_LONGEST].lower())), 1.0)
 
 
-def _dollars(value: object, part: float = 1.0, depth: int = 0) -> Iterator[float]:
+def _dollars(value: object, part: float = 1.0, depth: int = 0, *, in_parts: bool = False) -> Iterator[float]:
     if isinstance(value, bool) or depth > DEEPEST:
         return
     if isinstance(value, list):
         for item in cast("list[object]", value):
-            yield from _dollars(item, part, depth + 1)
+            yield from _dollars(item, part, depth + 1, in_parts=in_parts)
     elif isinstance(value, dict):
         fields = {_plain(name): item for name, item in cast("dict[str, object]", value).items()}
         part = min([part, *(_part_of_dollar(fields[name]) for name in _UNIT_NAMES if name in fields)])
         named = {name: item for name, item in fields.items() if name in _SUMS or is_cost(name)}
-        parts = named or {name: item for name, item in fields.items() if _is_part(name, item)}
-        found = [[*_dollars(item, min(part, _part_of_dollar(name)), depth + 1)] for name, item in parts.items()]
+        parts = {name: item for name, item in fields.items() if in_parts and not named and _is_part(name, item)}
+        found = [
+            [*_dollars(item, min(part, _part_of_dollar(name)), depth + 1, in_parts=in_parts)]
+            for name, item in (named or parts).items()
+        ]
         yield from (one for amounts in found for one in amounts) if named else _sum(found)
     elif isinstance(value, (int, float, str)):
         # A repeated header arrives as one, joined by commas.

@@ -110,6 +110,13 @@ def test_a_cost_in_parts_is_their_sum(parts: Any) -> None:
     assert named_cost({"cost": parts}) == pytest.approx(1.46)
 
 
+def test_an_amount_of_its_own_outweighs_parts_and_a_zero_does_not() -> None:
+    body = {"billing": {"gpu": 1.2, "egress": 0.26}}
+    assert named_cost({**body, "metrics": {"cost": 0}}) == pytest.approx(1.46)
+    assert named_cost({**body, "credits_deduction": 1.2}) == 1.2
+    assert named_cost(body, "1.2") == 1.2
+
+
 @pytest.mark.parametrize("headers", HEADERS, ids=json.dumps)
 def test_every_header_that_names_a_cost_counts(headers: dict[str, str]) -> None:
     assert named_cost(None, cost_header(headers)) == 1.46
