@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+from av.error import ExternalError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -290,7 +293,8 @@ def test_an_encoded_video_plays_everywhere(clip: Path) -> None:
     with av.open(clip, format="mp4") as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
-        assert (stream.codec_context.colorspace, stream.codec_context.color_range) == (1, 1)
+        context = stream.codec_context
+        assert (context.colorspace, context.color_primaries, context.color_trc, context.color_range) == (1, 1, 1, 1)
         first = next(container.decode(stream)).to_ndarray(format="yuv420p")
     assert first[24, 1] > 200  # the bar
     assert first[24, 60] == pytest.approx(30 + 150 * 60 / 63, abs=6)
@@ -309,6 +313,19 @@ def test_exactly_the_given_frames_are_encoded(tmp_path: Path, frames: int) -> No
 def test_equal_frames_give_equal_bytes(tmp_path: Path, clip: Path) -> None:
     encode_mp4(tmp_path / "again.mp4", 64, 48, 24, planes(64, 48, 29))
     assert (tmp_path / "again.mp4").read_bytes() == clip.read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there can a thread be kept to one core")
+def test_equal_frames_give_equal_bytes_on_any_number_of_cores(tmp_path: Path) -> None:
+    def encode(name: str, cores: set[int]) -> bytes:
+        os.sched_setaffinity(0, cores)  # of this thread
+        encode_mp4(tmp_path / name, 864, 480, 24, planes(864, 480, 5))
+        return (tmp_path / name).read_bytes()
+
+    cores = os.sched_getaffinity(0)
+    with ThreadPoolExecutor(1) as beside:
+        one = beside.submit(encode, "one.mp4", {min(cores)}).result()
+        assert beside.submit(encode, "all.mp4", cores).result() == one
 
 
 class Held:
@@ -346,6 +363,39 @@ def test_a_frame_is_drawn_while_the_one_before_is_encoded(
 
     encode_mp4(tmp_path / "again.mp4", 64, 48, 24, drawn())
     assert (tmp_path / "again.mp4").read_bytes() == clip.read_bytes()
+
+
+class Broken(Held):
+    """A container that refuses one of the frames."""
+
+    def __init__(self, inner: Any, number: int) -> None:
+        super().__init__(inner, threading.Semaphore(0))
+        self._left = number
+
+    def mux(self, packets: Any) -> None:
+        self._left -= 1
+        if self._left == 0:
+            raise ExternalError(0, "the frame is refused")
+        self._inner.mux(packets)
+
+
+@pytest.mark.parametrize("number", [1, 3, 29])
+def test_a_frame_that_is_refused_ends_the_encoding_at_once(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, drawn = av.open, 0
+    monkeypatch.setattr(av, "open", lambda *values, **options: Broken(opened(*values, **options), number))
+
+    def counted() -> Iterator[NDArray[np.uint8]]:
+        nonlocal drawn
+        for packed in planes(64, 48, 29):
+            drawn += 1
+            yield packed
+
+    with pytest.raises(MediaError):
+        encode_mp4(tmp_path / "clip.mp4", 64, 48, 24, counted())
+    assert drawn <= number + 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_encoding_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
