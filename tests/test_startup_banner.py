@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from hunyuan_ui.outbound_proxies import Proxies
 from hunyuan_ui.settings import Secret, Settings
-from hunyuan_ui.startup import addresses, describe
+from hunyuan_ui.startup import addresses, describe, read_settings
+from hunyuan_ui.words import select_texts, words
 
 KEY = "SG_0123456789abcdef"
 CODE = "open sesame"
@@ -79,8 +81,35 @@ def test_it_shows_no_secret(settings: Settings) -> None:
     assert CODE not in said
 
 
+@pytest.mark.parametrize(("key", "is_said"), [(Secret(KEY), True), (None, False)])
+def test_it_names_the_proxy_that_the_key_is_sent_through(key: Secret | None, is_said: bool) -> None:
+    behind = replace(PRIVATE, api_key=key, proxies=Proxies.of({"https_proxy": "http://u:secret@proxy.example:3128"}))
+    said = "\n".join(describe(behind))
+    assert ("through the proxy http://proxy.example:3128" in said) == is_said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize("limit", [None, 0.0, 10.0])
+def test_it_says_whether_visitors_may_use_the_engine(limit: float | None) -> None:
+    shared = replace(LIMITED, api_key=None, engine_url="http://127.0.0.1:8000", daily_limit_usd=limit)
+    said = "\n".join(describe(shared))
+    assert ("Visitors may NOT use it, because no HUNYUAN_UI_DAILY_LIMIT_USD is set" in said) == (limit is None)
+    assert ("Visitors may use it" in said) == (limit is not None)
+
+
+@pytest.mark.parametrize(("address", "said"), [("127.0.0.1", "Own engine"), ("0.0.0.0", "Owner's engine")])
+def test_the_page_speaks_of_the_engine_to_whoever_may_read_it(address: str, said: str, tmp_path: Path) -> None:
+    environ = {"HUNYUAN_UI_ENGINE_URL": "http://127.0.0.1:8000", "GRADIO_SERVER_NAME": address}
+    try:
+        read_settings([], tmp_path, environ)
+        assert words("en")["app.engine"] == said
+    finally:
+        select_texts()
+
+
 def test_it_says_where_the_page_can_be_opened() -> None:
     assert addresses("http://127.0.0.1:7860/", None)[0] == "Open http://127.0.0.1:7860/"
+    assert addresses("http://[::]:7860/", None)[0] == "Open http://[::1]:7860/"
     assert "Public link: https://a.example" in addresses("http://127.0.0.1:7860/", "https://a.example")
 
 
@@ -120,7 +149,10 @@ def test_on_a_disk_that_is_wiped_it_says_what_is_kept_elsewhere(
 def test_elsewhere_it_says_so_only_where_something_is_lost() -> None:
     assert describe(PRIVATE)[-1].startswith("Data folder:")
     assert "a container's own disk or in memory" in describe(replace(PRIVATE, storage="wiped"))[-1]
-    assert "the last moments of the ledger may be lost" in describe(replace(PRIVATE, storage="lax"))[-1]
+    lax = replace(PRIVATE, storage="lax")
+    assert "the last moments of the ledger may be lost" in describe(lax)[-1]
+    elsewhere = replace(lax, database_url=Secret("postgresql://u:p@h/x"))
+    assert "the last moments of the ledger may be lost" not in "\n".join(describe(elsewhere))
 
 
 @pytest.mark.parametrize(
