@@ -48,6 +48,7 @@ class Process:
 def url(tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(replica_stores, "POLL_S", 0.02)
     monkeypatch.setattr(replica_stores, "RETRY_S", 0.02)
+    monkeypatch.setattr(replica_stores, "RECHECK_S", 60.0)
     return postgres_server.url(tmp_path)
 
 
@@ -62,12 +63,14 @@ async def two(url: str) -> AsyncIterator[tuple[Process, Process]]:
 
 async def test_an_answer_comes_where_it_is_asked_for_and_only_once(url: str) -> None:
     async with two(url) as (one, other):
-        await one.calls.begin("call", "session")
-        asked = asyncio.create_task(other.heard("call"))
-        await asyncio.sleep(0.1)
-        assert not asked.done()
-        one.calls.end("call", "session", 'a "text" of\u0000any kind ☃'.replace("\u0000", "\\u0000"))
-        assert [answer.call_id for answer in await asked] == ["call"]
+        for call in ("call", "a later call"):
+            await one.calls.begin(call, "session")
+            asked = asyncio.create_task(other.heard(call))
+            await asyncio.sleep(0.1)
+            assert not asked.done()
+            one.calls.end(call, "session", 'a "text" of\u0000any kind ☃'.replace("\u0000", "\\u0000"))
+            assert [answer.call_id for answer in await asked] == [call]
+            await asyncio.sleep(0.1)
         assert await one.heard("call") == await other.heard("session") == []
 
 
@@ -85,12 +88,15 @@ async def test_a_session_hears_of_the_calls_that_either_had_and_of_one_that_begi
         assert sorted(await asked) == [Answer(call, call) for call in ("first", "late", "second")]
 
 
-async def test_an_answer_at_the_same_process_is_not_looked_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("key", ["call", "session"])
+async def test_an_answer_at_the_same_process_is_not_looked_for(
+    key: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for wait in ("POLL_S", "HEARTBEAT_S"):
         monkeypatch.setattr(replica_stores, wait, 30.0)
     async with two(url) as (one, _):
         await one.calls.begin("call", "session")
-        asked = asyncio.create_task(one.heard("call"))
+        asked = asyncio.create_task(one.heard(key))
         await asyncio.sleep(0.1)
         began = time.monotonic()
         one.calls.end("call", "session", "made")
@@ -162,6 +168,14 @@ async def test_an_answer_waits_for_a_server_that_is_away(url: str, monkeypatch: 
         assert not asked.done()
         away = False
         assert await asked == [Answer("call", "made")]
+
+
+async def test_an_answer_that_comes_while_the_program_ends_is_not_tried_again(url: str) -> None:
+    async with two(url) as (one, _):
+        await one.calls.begin("call", "session")
+        one.reads.close()
+        one.calls.end("call", "session", "made")
+        await asyncio.wait_for(asyncio.gather(*one.calls._ending), 5.0)
 
 
 async def test_who_waits_is_heard_from_meanwhile(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
