@@ -58,6 +58,9 @@ async def test_the_page_goes_on_at_the_database_as_if_nothing_had_happened(
     assert sum(said.facts["by_status"].values()) == len(before)
     assert said.facts["total_usd"] * 1_000_000 == pytest.approx(totals.total_microusd)
     assert (said.facts["deleted"], said.facts["lists"], said.facts["in_lists"]) == (1, 1, 2)
+    with closing(sqlite3.connect(rig.folder / FILE_NAME)) as connection:
+        sums = connection.execute("SELECT sum(cost_microusd), sum(reserved_microusd) FROM jobs").fetchone()
+    assert [said.facts[name] * 1_000_000 for name in ("costs_usd", "reserved_usd")] == pytest.approx(sums)
     assert rows_of(rig.folder) == before
     with closing(open_shared(target, ReplicaInfo(new_id(), "test", 4, one_each=False))) as there:
         assert there.totals(OWNER.id).total_microusd == totals.total_microusd
@@ -107,10 +110,13 @@ async def test_nothing_is_sent_from_the_folder_any_more(
     assert dict(service.posts()) == posts
 
 
-async def test_copying_again_changes_nothing(rig: Rig, service: PaidService, move: Callable[..., Said]) -> None:
+async def test_copying_again_changes_nothing(
+    rig: Rig, service: PaidService, move: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
     await filled(rig, service)
     first = move()
-    assert (first.code, move().facts) == (Exit.DONE, first.facts)
+    monkeypatch.chdir(rig.folder.parent)
+    assert (first.code, move("--from", rig.folder.name).facts) == (Exit.DONE, first.facts)
 
 
 async def test_videos_go_along_into_a_bucket(

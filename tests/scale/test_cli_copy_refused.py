@@ -17,11 +17,12 @@ from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.ledger import MOVED_NAME, ReplicaInfo, open_shared
 from hunyuan_ui.ledger.sqlite import confirm_review, want_review
+from hunyuan_ui.library import copy_to_bucket
 from hunyuan_ui.settings import Secret
 from tests.bucket_server import BucketServer
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
-from tests.faults.rig import Rig, click, ended
+from tests.faults.rig import OWNER, Rig, click, ended
 from tests.scale.one_copy import Said, ids_at
 from tests.scale.one_copy import move as move
 from tests.scale.one_copy import quick as quick
@@ -40,6 +41,10 @@ def added_at(target: str, **changes: Any) -> Job:
 def set_at(target: str, change: str) -> None:
     with psycopg.connect(target, autocommit=True) as connection:
         connection.execute(change.encode())
+
+
+def full(*_: object) -> None:
+    raise StorageError("disk_full", free=0)
 
 
 async def test_it_is_refused_while_a_process_works_on_either(rig: Rig, target: str, move: Callable[..., Said]) -> None:
@@ -105,13 +110,59 @@ async def test_a_copy_that_is_broken_off_keeps_no_other_out(
     async with rig.running() as page:
         await ended(page, await click(page))
 
-    def fail(*_: object) -> None:
-        raise StorageError("disk_full", free=0)
-
     with monkeypatch.context() as patch:
-        patch.setattr(cli_copy, "_mark", fail)
+        patch.setattr(cli_copy, "_mark", full)
         assert move().code == Exit.FAILED
     assert move().code == Exit.DONE
+
+
+async def test_a_video_that_is_deleted_between_two_runs_is_deleted_in_the_bucket_too(
+    rig: Rig, target: str, bucket: BucketServer, move: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rig.running() as page:
+        kept, gone = [await click(page) for _ in range(2)]
+        for job_id in (kept, gone):
+            await ended(page, job_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(cli_copy, "_mark", full)
+        assert move("--videos-to", bucket.url).code == Exit.FAILED
+    assert {Path(name).stem for name in bucket.names()} == {kept, gone}
+    async with rig.running() as page:
+        await page.delete(gone, OWNER)
+    assert move("--videos-to", bucket.url).code == Exit.DONE
+    rig.url = Secret(target)
+    rig.settings |= {"videos_url": bucket.url}
+    async with rig.running():
+        assert {Path(name).stem for name in bucket.names()} == {kept}
+
+
+async def test_a_table_that_another_program_locks_is_told_as_a_copy_to_run_again(
+    rig: Rig, target: str, move: Callable[..., Said]
+) -> None:
+    async with rig.running() as page:
+        await ended(page, await click(page))
+    assert ids_at(target) == set()  # makes the tables
+    with psycopg.connect(target) as other:
+        other.execute("LOCK TABLE jobs")
+        said = move()
+    assert (said.code, "All rows are there or none" in said.err) == (Exit.FAILED, True)
+    assert move().code == Exit.DONE
+
+
+async def test_a_video_that_cannot_be_read_is_told_and_no_row_is_stored(
+    rig: Rig, target: str, bucket: BucketServer, move: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rig.running() as page:
+        await ended(page, await click(page))
+
+    def fail(_: Path) -> str:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(copy_to_bucket, "file_sha256", fail)
+        said = move("--videos-to", bucket.url)
+    assert (said.code, "Input/output error" in said.err, ids_at(target)) == (Exit.FAILED, True, set())
+    assert move("--videos-to", bucket.url).code == Exit.DONE
 
 
 @pytest.mark.parametrize("step", ["opened", "synced", "folder synced"])
@@ -182,6 +233,23 @@ async def test_rows_that_differ_there_are_never_overwritten(
     set_at(target, CHANGES[change])
     said = move()
     assert (said.code, "not as they are in this data folder" in said.err) == (Exit.FAILED, True)
+
+
+@pytest.mark.parametrize("stored", ["NEW.updated_at := NEW.updated_at + 1; RETURN NEW", "RETURN NULL"])
+async def test_a_database_that_stores_other_rows_than_were_sent_is_told_and_keeps_none(
+    stored: str, rig: Rig, target: str, move: Callable[..., Said]
+) -> None:
+    async with rig.running() as page:
+        await ended(page, await click(page))
+    assert ids_at(target) == set()  # makes the tables
+    set_at(target, f"CREATE FUNCTION change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {stored}; END $$")
+    set_at(target, "CREATE TRIGGER change BEFORE INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION change()")
+    said = move()
+    assert (said.code, "other rows or sums than were written" in said.err) == (Exit.FAILED, True)
+    assert ids_at(target) == set()
+    assert not (rig.folder / MOVED_NAME).exists()
+    set_at(target, "DROP FUNCTION change CASCADE")
+    assert move().code == Exit.DONE
 
 
 async def test_foreign_rows_are_refused_and_rows_that_are_missing_there_are_added(
