@@ -17,7 +17,7 @@ from tests.faults.rig import OWNER, STRANGER, Dialect, Rig, click, ended, next_j
 from tests.faults.service import FILE, HISTORY, STATUS, PaidService
 from tests.raw_service import Received, Reply, answer
 from tests.seen import seen
-from tests.stored_jobs import job
+from tests.stored_jobs import DAY_S, job
 from tests.videos import mp4_bytes
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
@@ -184,14 +184,16 @@ async def test_a_job_of_an_older_program_that_failed_by_the_history_alone_waits_
 
 
 async def test_a_job_of_an_older_program_that_no_key_knows_ends_with_the_life_of_its_file(
-    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+    rig: Rig, service: PaidService
 ) -> None:
     job_id = await sent_with_the_first(rig, service)
     unmarked(rig)
     service.on("GET", "*", answer(404, {"error": "not found"}))
+    days = 6.9
+    rig.now = lambda: time.time() + days * DAY_S
     async with rig.running() as runner:
         await says_so(runner, job_id, OWNER, "owner_key_other", service)
-        monkeypatch.setattr(services, "FILE_LIFE_S", -1.0)
+        days = 7.1
         assert (await ended(runner, job_id)).status is JobStatus.LOST
 
 
@@ -223,7 +225,9 @@ async def test_another_key_of_the_same_account_goes_on(rig: Rig, service: PaidSe
     service.is_held = False
     of_owner(rig, OTHER)
     async with rig.running() as runner:
-        assert (await ended(runner, job_id)).status is JobStatus.DONE
+        made = await ended(runner, job_id)
+        assert made.status is JobStatus.DONE
+        assert made.notes[services.KEY] == runner._services.key_mark(FIRST)  # the key that it was sent with
 
 
 @pytest.mark.parametrize("is_old", [False, True], ids=["same key", "other key, after the file's life"])
