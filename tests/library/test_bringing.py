@@ -174,6 +174,7 @@ async def test_the_cache_stays_within_its_bound_and_the_least_recently_used_goes
         library._cache_bytes = 3 * size + size // 2
         for age in range(9):
             jobs.append(await made(runner))
+            assert f"{jobs[0].id}.mp4" in cached(rig)
             for path in (rig.folder / "cache").iterdir():
                 os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 10 - age))
             await runner.videos.video(jobs[0])  # the first one is used repeatedly
