@@ -185,6 +185,22 @@ async def test_a_bucket_that_is_away_for_a_week_loses_nothing(
         assert (await ended(runner, job_id)).status is JobStatus.DONE
 
 
+async def test_a_video_that_waits_for_the_bucket_goes_there_after_a_restart(
+    rig: Rig, bucket: BucketServer, service: PaidService
+) -> None:
+    async with rig.running() as runner:
+        bucket.stop()
+        job_id = await click(runner)
+        await waits(runner, job_id, "bucket_away_sent")
+    bucket.start()
+    async with rig.running() as runner:
+        job = await ended(runner, job_id)
+        assert job.status is JobStatus.DONE
+    assert Digest.of(bucket.files()[f"{job_id}.mp4"]).sha256 == job.sha256
+    assert here(rig) == set()
+    assert sum(service.billed().values()) == 1
+
+
 REFUSALS = {
     "keys": ("403 Forbidden", b"<Error><Code>SignatureDoesNotMatch</Code></Error>"),
     "gone": ("404 Not Found", b"<Error><Code>NoSuchBucket</Code></Error>"),
