@@ -109,7 +109,7 @@ async def test_a_refused_click_that_is_made_again_is_one_video(
     assert len(service.bill) == 1
 
 
-async def test_a_refused_click_under_anothers_id_removes_nothing(
+async def test_a_refused_click_under_anothers_id_or_that_of_a_job_that_waits_removes_nothing(
     rig: Rig, server: PostgresServer, service: PaidService
 ) -> None:
     rig.settings |= {"concurrency": 1}
@@ -118,7 +118,7 @@ async def test_a_refused_click_under_anothers_id_removes_nothing(
         await click(one)
         theirs = await click(one)
         for runner in (one, other):
-            runner._replicas.refused.add((theirs, STRANGER.id))  # type: ignore[union-attr]
+            runner._replicas.refused |= {(theirs, STRANGER.id), (theirs, OWNER.id)}  # type: ignore[union-attr]
         await until(lambda: not (one._replicas.refused or other._replicas.refused))  # type: ignore[union-attr]
         assert (await other.view(theirs, OWNER)).job.status is JobStatus.QUEUED
         service.is_held = False
