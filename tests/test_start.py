@@ -258,12 +258,13 @@ def test_a_folder_that_may_lie_in_the_data_folder_still_may_not_hold_it(folders:
         assert refused(folders / "data", Served("X", folders / served, may_lie_inside=True)) == is_refused
 
 
-def test_names_that_differ_in_case_are_one_where_the_system_takes_them_so(
-    folders: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_one", [True, False])
+def test_names_that_differ_in_case_are_one_only_where_the_system_takes_them_so(
+    is_one: bool, folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hunyuan_ui.startup._ignores_case", lambda _: True)
-    assert refused(folders / "New/Data", Served("GRADIO_TEMP_DIR", folders / "new"))
-    assert refused(folders / "new", Served("GRADIO_TEMP_DIR", folders / "NEW"))
+    monkeypatch.setattr("hunyuan_ui.startup._ignores_case", lambda _: is_one)
+    assert refused(folders / "New/Data", Served("GRADIO_TEMP_DIR", folders / "new")) == is_one
+    assert refused(folders / "new", Served("GRADIO_TEMP_DIR", folders / "NEW")) == is_one
 
 
 def test_links_that_go_round_in_a_circle_are_named(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
