@@ -128,6 +128,7 @@ def test_who_wakes_up_late_loses_every_transition(opened: Opened) -> None:
             change()
     assert sorted(statuses(other)) == [JobStatus.QUEUED, JobStatus.RUNNING]
     assert other.claim(queued.id) is not None
+    assert late.claim(queued.id) is None  # the other one is sending it
     assert late.updates().own == set()
 
 
