@@ -89,9 +89,10 @@ async def test_another_process_finishes_what_one_that_died_was_to_delete_when_th
 
 
 async def test_a_process_that_died_between_the_row_and_the_files_leaves_none(
-    rigs: list[Rig], bucket: BucketServer
+    rigs: list[Rig], bucket: BucketServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also with a shared folder and no bucket."""
+    """Also with a shared folder and no bucket; the others look as soon as they take its jobs."""
+    monkeypatch.setattr(replicas, "DELETIONS_EVERY_S", 600.0)
     rigs[1].folder = rigs[0].folder
     for rig in rigs:
         rig.settings = {"daily_limit_usd": 1000.0}
@@ -131,6 +132,8 @@ async def test_a_bucket_that_hangs_costs_who_deletes_no_lease(
         ended_at = time.monotonic() + 1.5
         while time.monotonic() < ended_at:
             assert all(seen.seen_s_ago < 0.9 for seen in await asyncio.to_thread(ledger.replicas))
+            looking = [task for task in asyncio.all_tasks() if task.get_name() == "replicas deletions"]
+            assert len(looking) <= 2  # one of each process
             await asyncio.sleep(0.1)
         bucket.slow_s = 0.0
         await until(lambda: videos(bucket) == set())
