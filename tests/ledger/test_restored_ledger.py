@@ -386,6 +386,14 @@ def test_what_could_not_be_deleted_is_not_deleted_later(opened: Opened) -> None:
     assert ledger.updates().lost_decisions == set()
 
 
+def test_what_could_not_be_cancelled_is_not_cancelled_when_it_is_queued_again(opened: Opened) -> None:
+    ledger = opened()
+    sent = claimed(ledger)
+    assert ledger.cancel(sent.id) is None
+    ledger.requeue(sent.id, None, None)
+    assert ledger.updates().lost_decisions == set()
+
+
 def test_what_was_sent_and_deleted_is_in_doubt_when_it_is_queued_again_and_never_cancelled(
     opened: Opened, url: str, tmp_path: Path
 ) -> None:
