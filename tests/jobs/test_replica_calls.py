@@ -205,3 +205,23 @@ async def test_many_who_wait_for_one_call_ask_the_server_together(url: str, monk
         assert 50 <= asked < 50 + 10
         one.calls.end("call", "session", "made")
         assert [answers for task in waiting if (answers := await task)] == [[Answer("call", "made")]]
+
+
+async def test_who_has_heard_one_answer_waits_for_the_next_one(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with two(url) as (one, _):
+        for call in ("first", "second"):
+            await one.calls.begin(call, "session")
+        taken, real = 0, one.ledger.calls.take
+
+        def counted(key: str) -> tuple[list[Answer], int]:
+            nonlocal taken
+            taken += 1
+            return real(key)
+
+        monkeypatch.setattr(one.ledger.calls, "take", counted)
+        asked = asyncio.create_task(one.heard("session"))
+        one.calls.end("first", "session", "made")
+        await asyncio.sleep(0.5)
+        assert taken <= 4
+        one.calls.end("second", "session", "made")
+        assert len(await asked) == 2
