@@ -29,6 +29,7 @@ from hunyuan_ui.errors import SettingsError, StorageError
 from hunyuan_ui.ledger import DATABASE_URL
 from hunyuan_ui.ledger.connection import Cursor, Values
 from hunyuan_ui.ledger.schema import MIGRATIONS
+from hunyuan_ui.ledger.search_text import postgres_function
 
 CONNECT_TIMEOUT_S: Final = 5
 READER_WITHIN_S: Final = 2.0
@@ -71,8 +72,8 @@ _DEFAULTS: Final = {
 NOW: Final = "extract(epoch FROM clock_timestamp())::float8"  # the server's clock only: machine clocks may differ
 _ENCODING: Final = "UTF8"  # the only one that can store every text, and every text escaped in JSON
 
-# SQL differences: placeholders, and LIKE, which ignores case only in SQLite.
-_MARKS: Final = re.compile(r"'(?:[^']|'')*'|::|:(?P<name>[a-z_][a-z_0-9]*)|(?P<mark>\?)|(?P<like>\bLIKE\b)|%")
+# SQL differences: placeholders.
+_MARKS: Final = re.compile(r"'(?:[^']|'')*'|::|:(?P<name>[a-z_][a-z_0-9]*)|(?P<mark>\?)|%")
 # Migration differences: type names, and PostgreSQL indexes cannot hold a long prompt.
 _TYPES: Final = (
     (" REAL", " DOUBLE PRECISION"),
@@ -381,6 +382,7 @@ def migrate(connection: Connection[TupleRow]) -> None:
         connection.execute(_LOCKED.encode())
         for prepared in _PREPARED:
             connection.execute(prepared)
+        connection.execute(postgres_function().encode())
         row = connection.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()
         version = 0 if row is None else int(row[0])
         if version > len(MIGRATIONS):
@@ -416,7 +418,7 @@ def _translated(statement: str) -> bytes:
             return f"%({found['name']})s"
         if found["mark"]:
             return "%s"
-        return "ILIKE" if found["like"] else found[0].replace("%", "%%")
+        return found[0].replace("%", "%%")
 
     return _MARKS.sub(mark, statement).encode()
 

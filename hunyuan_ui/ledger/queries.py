@@ -12,6 +12,7 @@ from hunyuan_ui.job import MICRO, Job, JobStatus
 from hunyuan_ui.ledger.connection import Connection
 from hunyuan_ui.ledger.cost import NAMED
 from hunyuan_ui.ledger.schema import SELECTED, UNSETTLED, to_job
+from hunyuan_ui.ledger.search_text import FOLDED, folded
 from hunyuan_ui.ledger.totals import days, list_spent, totals
 from hunyuan_ui.ledger.transactions import LedgerTransactions
 from hunyuan_ui.limits import Day, Totals
@@ -71,7 +72,7 @@ class LedgerQueries(LedgerTransactions):
 
         Args:
             visitor: The owner of the jobs; None for all visitors.
-            search: Words that must all occur in the prompt.
+            search: Words that must all occur in the prompt, however they are accented or in which case.
             before: `created_at` and id of the last job already shown.
         """
         where, values = _listed(visitor, statuses, search)
@@ -162,8 +163,8 @@ def _listed(visitor: str | None, statuses: frozenset[JobStatus] | None, search: 
     if statuses is not None:
         where.append(f"status IN ({', '.join('?' * len(statuses))})" if statuses else "false")
         values.extend(status.value for status in statuses)
-    for word in clean_text(search)[:_SEARCH_AT_MOST].split():
-        where.append("prompt LIKE ? ESCAPE '!'")  # a database may treat a backslash as its own escape
+    for word in folded(clean_text(search)[:_SEARCH_AT_MOST]).split():
+        where.append(f"{FOLDED}(prompt) LIKE ? ESCAPE '!'")  # a database may treat a backslash as its own escape
         values.append("%" + _ESCAPED.sub(r"!\g<0>", word) + "%")
     return f"WHERE {' AND '.join(where)}", values
 

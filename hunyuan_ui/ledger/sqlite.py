@@ -15,6 +15,7 @@ from hunyuan_ui.errors import StorageError
 from hunyuan_ui.ledger.backups import back_up, backups_in, check, read_only, restore
 from hunyuan_ui.ledger.restored_ledger import LastSent, mark_waiting_unknown
 from hunyuan_ui.ledger.schema import MIGRATIONS, NEWEST, SELECTED, as_storage_error, migrate, to_job, version_of
+from hunyuan_ui.ledger.search_text import FOLDED, folded
 
 FILE_NAME: Final = "ledger.sqlite3"
 LOG_NAME: Final = f"{FILE_NAME}-wal"  # the write-ahead log
@@ -50,6 +51,7 @@ class SqliteDatabase:
         self.connection = connection
         self.last_sent = last_sent
         self.reader = reader or connection
+        self.reader.create_function(FOLDED, 1, folded, deterministic=True)
         self._must_truncate = False  # deleted prompts are still in the write-ahead log
         self._lock = threading.RLock()
         self._read_lock = threading.RLock() if reader else self._lock
