@@ -151,11 +151,14 @@ def test_a_dialog_that_was_closed_leaves_no_step_behind(gallery: Page) -> None:
     assert gallery.evaluate("window.marked")
 
 
-@pytest.mark.parametrize("name", ["viewer", "batch"])
+@pytest.mark.parametrize("name", ["viewer", "batch", "compare"])
 def test_a_dialog_is_closed_by_a_press_that_begins_and_ends_beside_it(gallery: Page, name: str) -> None:
-    if name == "viewer":
+    if name != "batch":
         open_first(gallery)
-    else:
+    if name == "compare":
+        viewer(gallery).get_by_role("button", name="Compare with").click()
+        cards(gallery).nth(1).click()
+    elif name == "batch":
         gallery.locator("#part-several button").click()
     dialog = gallery.locator(f"dialog.{name}")
     box = dialog.bounding_box()

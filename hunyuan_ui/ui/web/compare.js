@@ -1,6 +1,6 @@
 // The dialog that plays two videos in sync.
 
-import { closedByBack, openAfterReload } from "./back_button.js";
+import { closedBeside, closedByBack, openAfterReload } from "./back_button.js";
 import { correction, frameOf, framesOf, isRested, leaderOf, timeOf, timesOf } from "./compare_sync.js";
 import { fill, loadFile, node, piecesOf, prefersCalm, showUnbroken, unload } from "./dom.js";
 import { emit, on } from "./events.js";
@@ -188,6 +188,7 @@ export function compare({ element, props }) {
     part("loop").setAttribute("aria-pressed", String(isLoop));
   });
   part("close").addEventListener("click", () => dialog.close());
+  closedBeside(dialog);
   dialog.addEventListener("close", empty);
   dialog.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
