@@ -26,6 +26,25 @@ def stays_closable(page: Page, name: str) -> None:
         assert close.evaluate(is_on_top)
 
 
+RING = """() => {
+  const one = document.activeElement;
+  const { outlineStyle: style, outlineColor: color } = getComputedStyle(one);
+  return { name: `${one.tagName} ${one.dataset.part || one.className}`, style, color };
+}"""
+
+ACCENT = """() => {
+  const probe = document.querySelector(".gradio-container").appendChild(document.createElement("i"));
+  probe.style.color = "var(--accent)";
+  return getComputedStyle(probe).color;
+}"""
+
+
+def _ring_of_the_next(page: Page) -> dict[str, str]:
+    page.keyboard.press("Tab")
+    ring: dict[str, str] = page.evaluate(RING)
+    return ring
+
+
 @pytest.mark.parametrize("size", [(1366, 650), (1024, 500), (910, 420), (768, 1024), (740, 360)])
 def test_everything_beside_a_video_is_reached_by_a_wheel_in_a_low_window(gallery: Page, size: tuple[int, int]) -> None:
     gallery.set_viewport_size({"width": size[0], "height": size[1]})
@@ -174,3 +193,26 @@ def test_a_dialog_is_closed_by_a_press_that_begins_and_ends_beside_it(gallery: P
         expect(dialog).to_be_visible()
     gallery.mouse.click(beside, middle)
     expect(dialog).to_be_hidden()
+
+
+def test_whatever_the_keyboard_reaches_has_the_same_ring(gallery: Page) -> None:
+    """Also what a browser makes focusable by itself: selects, players, and text that scrolls."""
+    accent = gallery.evaluate(ACCENT)
+    gallery.locator(".videos [data-part=search]").focus()
+    rings = [_ring_of_the_next(gallery) for _ in range(3)]
+    gallery.locator("#part-several button").click()
+    dialog = gallery.locator("dialog.batch")
+    dialog.locator("textarea").fill("\n".join(f"a fox, {index}" for index in range(30)))
+    gallery.keyboard.press("Tab")
+    dialog.get_by_role("button", name="Check and price").press("Enter")
+    expect(dialog.locator("[data-part=sum]")).to_be_focused()
+    rings.append(gallery.evaluate(RING))
+    rings.append(_ring_of_the_next(gallery))
+    press_escape(gallery, dialog)
+    cards(gallery).first.focus()
+    gallery.keyboard.press("Enter")
+    expect(viewer(gallery)).to_be_visible()
+    rings += [_ring_of_the_next(gallery) for _ in range(10)]
+    others = [ring for ring in rings if ring["style"] != "solid" or ring["color"] != accent]
+    assert {ring["name"] for ring in others} <= {"VIDEO video"}  # the controls in a player have the browser's own
+    assert len(others) < len(rings) / 2
