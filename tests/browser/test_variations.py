@@ -247,11 +247,12 @@ def test_all_that_wait_are_cancelled_at_once_and_one_of_them_is_put_back(page: P
             page.locator("#generate").click()
             expect(title(page)).to_have_text("0 of 4 ready")
             expect(page.locator(".variations .phase").first).to_have_text("Rendering")
-            page.get_by_role("button", name="Cancel all that wait").click()
+            page.get_by_role("button", name="Cancel all that wait").press("Enter")
             for index in (1, 2, 3):
                 expect(tiles(page).nth(index)).to_contain_text("It was not sent, and nothing was charged.")
             expect(page.get_by_role("button", name="Cancel all that wait")).to_be_hidden()
             expect(page.locator(".ended")).to_be_hidden()
+            expect(title(page)).to_be_focused()  # a second press closes nothing, and buys nothing
             tiles(page).nth(2).get_by_role("button", name="Put it back · about $").click()
             expect(tiles(page).nth(2).locator("[data-do=again]")).to_be_hidden()
         expect(title(page)).to_have_text("2 of 4 ready")

@@ -165,9 +165,13 @@ export function unload(video) {
 /** Whether an element is drawn; where the browser cannot tell (Safari before 17.4), it counts as that. */
 export const isDrawn = (element) => element.checkVisibility?.() ?? true;
 
+// A second press of what has just gone must not close or buy anything. What stands where nothing is yet makes way for
+// what comes, and would take the focus along.
+const HARMLESS = "button:not(:disabled, [data-part=close], [data-spends], .nothing button)";
+
 /**
- * Change an area's content; if that removes the focused element, focus the area's first remaining button, else the
- * form's own.
+ * Change an area's content; if that removes the focused element, focus the next harmless button, else the area's title
+ * if it can be focused, else the form's own button.
  * @template Result
  * @param {Element} area
  * @param {() => Result} change
@@ -177,10 +181,10 @@ export function keepingFocus(area, change) {
   const had = area.contains(document.activeElement) ? document.activeElement : null;
   const result = change();
   if (!had || (had.isConnected && isDrawn(had))) return result;
-  // What stands where nothing is yet makes way for what comes, and would take the focus along.
-  /** @type {NodeListOf<HTMLElement>} */
-  const buttons = area.querySelectorAll("button:not(.nothing button)");
-  const left = [...buttons].find(isDrawn);
+  const drawn = (selector) => /** @type {HTMLElement[]} */ ([...area.querySelectorAll(selector)].filter(isDrawn));
+  const buttons = drawn(HARMLESS);
+  const isAfter = (button) => had.compareDocumentPosition(button) & Node.DOCUMENT_POSITION_FOLLOWING;
+  const left = (had.isConnected && buttons.find(isAfter)) || buttons[0] || drawn("[tabindex='-1']")[0];
   (left || document.getElementById("generate"))?.focus({ preventScroll: true });
   return result;
 }
