@@ -111,6 +111,41 @@ test("a video that comes while an older list is on its way comes after all", asy
   assert.deepEqual(ids(), ["e", "d", "a"]);
 });
 
+test("a video that comes is shown in the list of a search that finds it", async () => {
+  await search("a");
+  await browser.answer("videos?search=a&shape=", { videos: [video("a")], before: null });
+  browser.emit("done");
+  await browser.answer("videos?search=a", { videos: [video("na"), video("a")], before: null });
+  assert.deepEqual(ids(), ["na", "a"]);
+  browser.emit("done");
+  grid.part("search").value = "b"; // before it is searched for
+  await browser.answer("videos?search=a", { videos: [video("oa"), video("na")], before: null });
+  assert.deepEqual(ids(), ["na", "a"]);
+});
+
+const filtersOf = ({ part }) => [
+  part("search").value,
+  part("shape").value,
+  part("favourites").getAttribute("aria-pressed"),
+];
+
+test("what the list is narrowed to stays in the tab, also over another language", async () => {
+  await search(" a ");
+  grid.part("shape").value = "tall";
+  grid.part("shape").dispatchEvent(new Event("change"));
+  grid.part("favourites").click();
+  grid = drawn(gallery, {});
+  assert.deepEqual(filtersOf(grid), [" a ", "tall", "true"]);
+  await browser.answer("videos?search=a&shape=tall&favourites=1", { videos: [video("a")], before: null });
+});
+
+for (const text of ["", "{", "[]", '"x"', '{"search":7,"shape":null,"favourites":"yes"}'])
+  test(`filters that nobody has set narrow nothing: ${text}`, async () => {
+    sessionStorage.setItem("hunyuan_filters", text);
+    grid = drawn(gallery, {});
+    assert.deepEqual(filtersOf(grid), ["", "", "false"]);
+  });
+
 test("the chosen ones are marked in a list that was drawn since, and a mark is as good as its count", async () => {
   const marked = () => ids().filter((id) => itemOf(id).querySelector(".mark").text);
   const pressed = () => ids().map((id) => itemOf(id).querySelector(".tile-button").getAttribute("aria-pressed"));

@@ -2,6 +2,7 @@
 
 import { addressedVideo, channel, setQuery, tab } from "./browser_storage.js";
 import { fill, goToField, isDrawn, piecesOf, reveal } from "./dom.js";
+import { draftIn } from "./draft.js";
 import { readSettingsFiles } from "./dropped_file.js";
 import { emit, on, onReturn } from "./events.js";
 import { filled, words } from "./language.js";
@@ -15,6 +16,7 @@ import { cardOf, showFavourite } from "./video_card.js";
 const SEARCH_AFTER_MS = 250;
 const STOCK = 4; // videos that are loaded beyond the open one
 const EVERYBODY = "hunyuan_everybody";
+const FILTERS = "hunyuan_filters";
 const MOST_NEWS = 3; // new pages that are prepended; with more the list is reloaded
 
 export function gallery({ element, props }) {
@@ -57,12 +59,22 @@ export function gallery({ element, props }) {
   const searched = () => part("search").value.trim();
   const isFiltered = () => Boolean(searched() || part("shape").value || onlyFavourites());
   const onlyFavourites = () => part("favourites").getAttribute("aria-pressed") === "true";
+  const filters = () => ({ search: part("search").value, shape: part("shape").value, favourites: onlyFavourites() });
+  const keepFilters = () => tab.set(FILTERS, JSON.stringify(filters()));
   const itemOf = (id) => part("posters").querySelector(`li[data-id="${id}"]`);
   const tileOf = (id) => itemOf(id)?.querySelector(".tile-button");
   const seen = () => shown.filter((video) => !deletions.has(video.id));
 
   const deletions = createDeletions({ erase, changed: showDeletions });
   const choice = createChoice(element, part, { say, remove: (videos) => deletions.add(videos) });
+
+  function bringFiltersBack() {
+    const { search, shape, favourites } = { ...filters(), ...draftIn(tab.get(FILTERS), filters()) };
+    part("search").value = search;
+    part("shape").value = shape;
+    if (part("shape").selectedIndex < 0) part("shape").selectedIndex = 0;
+    part("favourites").setAttribute("aria-pressed", String(favourites));
+  }
 
   // The grid
 
@@ -194,17 +206,18 @@ export function gallery({ element, props }) {
     isNewsDue = Boolean(loading?.isFirst);
     if (isNewsDue) return;
     if (owed?.isFirst) return page(owed);
-    if (isFiltered()) return;
     const list = lists;
+    const isOther = () => list !== lists || wished() !== listed; // it was searched for something else since
+    if (isOther()) return;
     const videos = [];
     let next = null; // end of the newest requested page
     for (let pages = 0; pages === 0 || (shown.length && next && !isJoined(videos)); pages += 1) {
       if (pages === MOST_NEWS) return page({ isFirst: true });
-      const query = new URLSearchParams(everybody.checked ? { everybody: "1" } : {});
+      const query = new URLSearchParams([...new URLSearchParams(listed)].filter(([, value]) => value));
       if (next) query.set("before", next);
       const since = newer.now();
       const answer = await ask(`videos${String(query) && `?${query}`}`);
-      if (!answer.isOk || list !== lists || isFiltered()) return;
+      if (!answer.isOk || isOther()) return;
       videos.push(...newer.over(answer.videos, since));
       next = answer.before;
     }
@@ -330,13 +343,18 @@ export function gallery({ element, props }) {
   for (const name of ["input", "compositionend"])
     part("search").addEventListener(name, ({ isComposing }) => {
       clearTimeout(typing);
+      keepFilters();
       // What an input method is still composing are letters that nobody searches for.
       if (!isComposing) typing = setTimeout(page, SEARCH_AFTER_MS, { isFirst: true });
     });
   part("more").addEventListener("click", goOn);
-  part("shape").addEventListener("change", () => page({ isFirst: true }));
+  part("shape").addEventListener("change", () => {
+    keepFilters();
+    page({ isFirst: true });
+  });
   part("favourites").addEventListener("click", () => {
     part("favourites").setAttribute("aria-pressed", String(!onlyFavourites()));
+    keepFilters();
     page({ isFirst: true });
   });
   part("undo").addEventListener("click", undo);
@@ -350,6 +368,7 @@ export function gallery({ element, props }) {
     else tab.remove(EVERYBODY);
     page({ isFirst: true });
   });
+  bringFiltersBack();
   readSettingsFiles(part, say);
   onReturn(() => {
     if (owed) goOn();
