@@ -123,6 +123,15 @@ test("a video that comes is shown in the list of a search that finds it", async 
   assert.deepEqual(ids(), ["na", "a"]);
 });
 
+test("the tools stay where they are while the list is narrowed, and offer no selection among a single video", async () => {
+  grid.part("favourites").click();
+  await browser.answer(`${FIRST}&favourites=1`, { videos: [video("a")], before: null });
+  assert.deepEqual([grid.part("choose").hidden, grid.part("shape").hidden], [false, false]);
+  grid.part("favourites").click();
+  await browser.answer(FIRST, { videos: [video("a")], before: null });
+  assert.equal(grid.part("choose").hidden, true);
+});
+
 const filtersOf = ({ part }) => [
   part("search").value,
   part("shape").value,

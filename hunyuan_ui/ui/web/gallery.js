@@ -83,7 +83,8 @@ export function gallery({ element, props }) {
     part("nothing").hidden = count > 0;
     part("posters").hidden = !count;
     part("more").hidden = before === null;
-    part("choose").hidden = count < 2 && !choice.isOn();
+    // While the list is narrowed nothing beside the filters comes or goes, which would move them from under the pointer.
+    part("choose").hidden = count < 2 && !isFiltered() && !choice.isOn();
     part("shape").hidden = part("favourites").hidden = !count && !isFiltered();
     part("nothing-lead").textContent = words[searched() ? "gallery.no_match" : emptyLead()];
     part("nothing-help").textContent = isFiltered() ? "" : words[emptyHelp()];
