@@ -78,6 +78,13 @@ CUT_OFF = """() => [...document.querySelectorAll(".segmented .wrap span, .exampl
   .map((one) => one.outerHTML.slice(0, 120))"""
 
 
+# A name of this page's own; a visitor's prompt may be.
+SHORTENED = """() => [...document.querySelectorAll("#screen .title, .examples .title, h1, h2, button, label")]
+  .filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth + 1)
+  .filter((one) => getComputedStyle(one).overflowX !== "visible")
+  .map((one) => one.textContent)"""
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_letters_of_twice_the_size_are_not_cut(page: Page, preview: RunningApp, language: str) -> None:
     page.goto(f"{preview.url}?lang={language}")
@@ -86,6 +93,7 @@ def test_letters_of_twice_the_size_are_not_cut(page: Page, preview: RunningApp, 
     for width in (320, 390, 768, 1280):
         page.set_viewport_size({"width": width, "height": 844})
         assert page.evaluate(CUT_OFF) == [], width
+        assert page.evaluate(SHORTENED) == [], width
 
 
 def bottom(page: Page, selector: str) -> float:

@@ -73,7 +73,7 @@ export function drawSights(list, keys) {
 function showSights(list, cards) {
   const places = [...list.children];
   const sights = places.map((place, index) =>
-    itemOf(cards[index], "tile-button", [["title one-line", cards[index].title]], place.querySelector("img")),
+    itemOf(cards[index], "tile-button", [["title", cards[index].title]], place.querySelector("img")),
   );
   list.replaceChildren(...sights.map(({ item }) => item));
   if (places.some((_, index) => cards[index].own)) kept.set(HAS_OWN, "yes");
