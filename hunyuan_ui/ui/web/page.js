@@ -11,6 +11,7 @@ import { form } from "./form.js";
 import { gallery } from "./gallery.js";
 import { header } from "./header.js";
 import { language, nameLanguage, translateLabels, translateMessage } from "./language.js";
+import { loadAgainWithoutFiles } from "./lost_files.js";
 import { createSecondHalves } from "./misdirected_press.js";
 import { notice } from "./notice.js";
 import { takeCommas } from "./number_input.js";
@@ -138,6 +139,7 @@ function printLight() {
   });
 }
 
+loadAgainWithoutFiles();
 nameLanguage();
 holdLanguage(language);
 printLight();
