@@ -93,6 +93,17 @@ test("a press in the moment in which a checked list appears, or appears at anoth
   assert.ok(pressAt(1700));
 });
 
+test("a list that costs something is not sent with a budget that its box refuses, and a free one has none", async () => {
+  part("budget").reportValidity = () => false;
+  await type("budget", "-5");
+  await check();
+  await send();
+  assert.deepEqual([sends(), part("problem").textContent], [[], ""]);
+  await check({ ...CHECKED, most_usd: null });
+  await send();
+  assert.equal(sends().length, 1);
+});
+
 test("a list that costs something is not sent without a budget", async () => {
   await check();
   await send();

@@ -166,6 +166,7 @@ class StandIn extends EventTarget {
 
   load() {}
   pause() {}
+  reportValidity = () => true;
   scrollIntoView() {}
 }
 

@@ -164,6 +164,8 @@ export function batch({ element, props }) {
   const confirm = () =>
     busy(async () => {
       say("");
+      // Said by the browser, beside the box; the server would name its own field.
+      if (checked.most_usd && !part("budget").reportValidity()) return;
       if (checked.most_usd && draft.budget === "") {
         say(words["batch.no_budget"]);
         part("budget").focus();
