@@ -227,7 +227,7 @@ def test_favourites_outlive_the_page_and_are_found_by_shape_too(gallery: Page, a
     gallery.get_by_role("button", name="Favourites").click()
     expect(cards(gallery)).to_have_count(1)
     expect(cards(gallery)).to_contain_text("a short heron")
-    shape = gallery.get_by_label("Any shape")
+    shape = gallery.get_by_label("Shape of the videos")
     shape.select_option(label="Tall")
     expect(gallery.get_by_text("No video here is like that")).to_be_visible()
     shape.select_option(label="Wide")
