@@ -2,18 +2,33 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { newBrowser } from "./stand_in.js";
+import { newBrowser, settled } from "./stand_in.js";
 
 globalThis.HTMLScriptElement = class {};
 globalThis.HTMLLinkElement = class {};
 let browser = newBrowser();
 const { loadAgainWithoutFiles } = await import("../../hunyuan_ui/ui/web/lost_files.js");
 
+const ask = async () => {
+  if (!isThere) throw new TypeError("no line");
+  return { ok: true };
+};
+
 beforeEach(() => {
+  isThere = true;
   mock.timers.reset();
   mock.timers.enable({ apis: ["setTimeout"] });
   browser = newBrowser();
+  globalThis.fetch = ask;
 });
+
+let isThere = true;
+
+/** Let time pass, and what is asked of the server be answered. */
+async function wait(ms) {
+  mock.timers.tick(ms);
+  await settled();
+}
 
 const isSaid = () => browser.page.body.children.length > 0;
 
@@ -22,6 +37,7 @@ function load() {
   const { sessionStorage } = globalThis;
   browser = newBrowser();
   Object.defineProperty(globalThis, "sessionStorage", { value: sessionStorage, configurable: true, writable: true });
+  globalThis.fetch = ask;
   mock.timers.reset();
   mock.timers.enable({ apis: ["setTimeout"] });
   loadAgainWithoutFiles();
@@ -31,71 +47,72 @@ function lose(times = 1) {
   for (let time = 0; time < times; time += 1) browser.window.dispatchEvent(new Event("vite:preloadError"));
 }
 
-function fail(kind, facts) {
+async function fail(kind, facts) {
   const event = new Event("error");
   Object.defineProperty(event, "target", { value: Object.assign(new kind(), facts) });
   browser.window.dispatchEvent(event);
-  mock.timers.tick(500);
+  await wait(500);
 }
 
-test("a page without one of its files is loaded again, ever later, and then says what is wrong", () => {
+test("a page without one of its files is loaded again, ever later, and then says what is wrong", async () => {
   for (const after_ms of [500, 3000, 10000]) {
     load();
     lose(3);
-    mock.timers.tick(after_ms - 1);
+    await wait(after_ms - 1);
     assert.equal(browser.reloads, 0);
-    mock.timers.tick(1);
+    await wait(1);
     assert.deepEqual([browser.reloads, isSaid()], [1, false]);
   }
   load();
   lose(3);
-  mock.timers.tick(60000);
+  await wait(60000);
   assert.deepEqual([browser.reloads, browser.page.body.children.length], [0, 1]);
 });
 
-test("after a minute that lacked nothing, it is tried as at first", () => {
+test("after a minute that lacked nothing, it is tried as at first", async () => {
   load();
   lose();
   load();
-  mock.timers.tick(60000);
+  await wait(60000);
   lose();
-  mock.timers.tick(500);
+  await wait(500);
   assert.equal(browser.reloads, 1);
 });
 
-test("a browser that keeps nothing is not sent round and round", () => {
+test("a browser that keeps nothing is not sent round and round", async () => {
   globalThis.sessionStorage = null;
   loadAgainWithoutFiles();
   lose();
-  mock.timers.tick(60000);
+  await wait(60000);
   assert.deepEqual([browser.reloads, isSaid()], [0, true]);
 });
 
-test("without a line it waits for one", () => {
-  navigator.onLine = false;
+test("while the page cannot be had it stays, and is loaded again once it can", async () => {
+  isThere = false;
   loadAgainWithoutFiles();
   lose();
-  mock.timers.tick(60000);
-  assert.equal(browser.reloads, 0);
-  browser.window.dispatchEvent(new Event("online"));
+  for (let time = 0; time < 20; time += 1) await wait(500);
+  assert.deepEqual([browser.reloads, isSaid()], [0, false]);
+  isThere = true;
+  await wait(500);
   assert.equal(browser.reloads, 1);
 });
 
-test("only what the page cannot be without counts", () => {
+test("only what the page cannot be without counts", async () => {
   loadAgainWithoutFiles();
   const href = `${location.origin}/theme.css`;
-  fail(HTMLScriptElement, { type: "", src: "resizer.js" });
-  fail(HTMLLinkElement, { rel: "stylesheet", href: "https://elsewhere.example/a.css" });
-  fail(HTMLLinkElement, { rel: "preload", href });
+  await fail(HTMLScriptElement, { type: "", src: "resizer.js" });
+  await fail(HTMLLinkElement, { rel: "stylesheet", href: "https://elsewhere.example/a.css" });
+  await fail(HTMLLinkElement, { rel: "preload", href });
   assert.equal(browser.reloads, 0);
-  fail(HTMLLinkElement, { rel: "stylesheet", href });
+  await fail(HTMLLinkElement, { rel: "stylesheet", href });
   assert.equal(browser.reloads, 1);
 });
 
-test("a page that is left is not loaded again", () => {
+test("a page that is left is not loaded again", async () => {
   loadAgainWithoutFiles();
   lose();
   browser.window.dispatchEvent(new Event("pagehide"));
-  mock.timers.tick(60000);
+  await wait(60000);
   assert.equal(browser.reloads, 0);
 });

@@ -37,9 +37,14 @@ export function loadAgainWithoutFiles() {
   /** @type {any} */
   let timer;
 
-  function again() {
-    if (navigator.onLine) reload();
-    else window.addEventListener("online", reload, { once: true });
+  /** Wait until the page itself can be had: the browser's own page for what it cannot reach would stay. */
+  async function again(tries) {
+    const isThere = await fetch(location.href, { method: "HEAD", cache: "no-store" }).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+    if (isThere) reload();
+    else timer = setTimeout(again, AGAIN_AFTER_MS[tries], tries);
   }
 
   function lose() {
@@ -47,7 +52,7 @@ export function loadAgainWithoutFiles() {
     isLost = true;
     clearTimeout(well);
     const tries = Number(tab.get(TRIES)) || 0;
-    if (tries < AGAIN_AFTER_MS.length && isNoted(tries + 1)) timer = setTimeout(again, AGAIN_AFTER_MS[tries]);
+    if (tries < AGAIN_AFTER_MS.length && isNoted(tries + 1)) timer = setTimeout(again, AGAIN_AFTER_MS[tries], tries);
     else if (document.body) say();
     else document.addEventListener("DOMContentLoaded", say);
   }
