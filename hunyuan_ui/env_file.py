@@ -1,4 +1,9 @@
-"""The settings file `.env`: lines NAME=value, added to the environment for variables that are not set."""
+"""The settings file `.env`: lines NAME=value, added to the environment for variables that are not set.
+
+An empty value in the environment never makes the program spend more. Containers pass on variables that are set nowhere
+as empty ones, so an empty setting leaves the file's; only an empty key keeps the file's from being used. For other
+programs' variables an empty value may be a choice, such as no proxy.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +25,12 @@ WITHIN_S: Final = 10.0  # for a pipe, which some secret stores put in the file's
 _LINE: Final = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_]\w*)\s*=(?P<text>[^\0-\x08\n-\x1f\x7f]*)", re.ASCII)
 _QUOTED: Final = re.compile(r"""\s*(?:'(?P<single>[^']*)'|"(?P<double>[^"]*)")(?:\s+#.*)?""")
 _COMMENT: Final = re.compile(r"\s#.*")
+_SETTINGS: Final = ("HUNYUAN_UI_", "SEGMIND_", "GRADIO_")
+_PAYS: Final = "SEGMIND_API_KEY"
 
 
 def add_env_file(environ: MutableMapping[str, str], home: Path) -> None:
-    """Add the settings file's variables to an environment, except those already set, even if empty.
+    """Add the settings file's variables to an environment, except those already set.
 
     Args:
         environ: Modified; afterwards it names the file that was read, if any.
@@ -107,6 +114,8 @@ def _value(text: str) -> str | None:
 
 
 def _is_given(name: str, environ: Mapping[str, str]) -> bool:
+    if name.startswith(_SETTINGS) and name != _PAYS:
+        return text_of(environ, name) != ""
     # Programs read a proxy variable in either case, with different priorities.
     return name in environ or (
         name.lower().endswith("_proxy") and any(name.lower() == given.lower() for given in environ)

@@ -131,9 +131,35 @@ def test_what_is_wrong_in_the_file_is_said_as_of_the_environment(
     assert KEY not in said
 
 
-def test_the_environment_wins_with_an_empty_value_as_well(tmp_path: Path) -> None:
+def test_the_environment_wins_and_with_an_empty_value_for_what_other_programs_read(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("A=file\nB=file\nC=file\n", encoding="utf-8")
     assert added(tmp_path, A="own", B="") == {"A": "own", "B": "", "C": "file", NAMED_BY: str(tmp_path / ".env")}
+
+
+@pytest.mark.parametrize("empty", ["", "  ", '""', "''"])
+@pytest.mark.parametrize("name", [one.name for one in SETTINGS if one.name not in (NAMED_BY, "SEGMIND_API_KEY")])
+def test_an_empty_setting_in_the_environment_leaves_that_of_the_file(tmp_path: Path, name: str, empty: str) -> None:
+    (tmp_path / ".env").write_text(f"{name}=file\n", encoding="utf-8")
+    assert added(tmp_path, **{name: empty})[name] == "file"
+
+
+def test_an_empty_limit_in_the_environment_does_not_lift_the_limit_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text(f"SEGMIND_API_KEY={KEY}\nHUNYUAN_UI_DAILY_LIMIT_USD=5\n", encoding="utf-8")
+    monkeypatch.delenv(NAMED_BY, raising=False)
+    monkeypatch.setenv("HUNYUAN_UI_DAILY_LIMIT_USD", "")  # as compose's `${HUNYUAN_UI_DAILY_LIMIT_USD:-}` sets it
+    assert read_settings([], tmp_path).daily_limit_usd == 5
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_key_in_the_environment_keeps_that_of_the_file_from_paying(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty: str
+) -> None:
+    (tmp_path / ".env").write_text(f"SEGMIND_API_KEY={KEY}\n", encoding="utf-8")
+    monkeypatch.delenv(NAMED_BY, raising=False)
+    monkeypatch.setenv("SEGMIND_API_KEY", empty)
+    assert read_settings([], tmp_path).is_preview
 
 
 @pytest.mark.parametrize(("given", "said"), [("HTTPS_PROXY", "https_proxy"), ("no_proxy", "NO_PROXY")])
