@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, cast, get_args
 
 from hunyuan_ui import media
 from hunyuan_ui.checkpoint import checkpoint
@@ -362,6 +362,12 @@ _WHOLE: Final = ("reserved_microusd", "cost_microusd")
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {"payer": get_args(Payer), "dialect": get_args(Dialect)}
 _TEXTS_OR_NONE: Final = ("request_id", "sha256")
 _MOST: Final = 2**53  # the largest that JSON represents exactly, within a database's range
+# Notes that are read as numbers or objects, by name.
+_SIZES: Final = ("width", "height", "frames", "fps", "duration_s", "size_bytes", "attempts")
+_AMOUNTS: Final = ("estimate_usd", "named_usd", "said_usd")
+_PLACES: Final[Mapping[str, tuple[str, ...]]] = {"list": ("row", "rows", "budget_usd"), "click": ("place", "count")}
+_CORRECTIONS: Final = "corrections"
+_STATUSES: Final = tuple(status.value for status in JobStatus)
 
 
 def _fits(name: str, value: object) -> bool:
@@ -371,9 +377,42 @@ def _fits(name: str, value: object) -> bool:
     if value is None:
         return name in _NUMBERS_OR_NONE + _TEXTS_OR_NONE
     if name in _NUMBERS + _NUMBERS_OR_NONE:
-        kinds = int if name in _WHOLE else (int, float)
-        return isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value < _MOST
+        return _is_amount(value) and not (name in _WHOLE and isinstance(value, float))
     return value in _CHOICES[name] if name in _CHOICES else isinstance(value, str)
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _MOST
+
+
+def _is_readable(name: str, value: Any) -> bool:
+    """Whether a note of a sidecar can be read; one that cannot would break each list that its video is in."""
+    if name in _SIZES + _AMOUNTS:
+        return _is_amount(value) and (value > 0 or name in _AMOUNTS)
+    if name in _PLACES:
+        return isinstance(value, dict) and all(
+            _is_amount(place) or (part == "count" and place is None)
+            for part, place in cast("dict[str, Any]", value).items()
+            if part in _PLACES[name]
+        )
+    if name == _CORRECTIONS:
+        return isinstance(value, list) and all(map(_is_correction, cast("list[object]", value)))
+    if name == "suffix":
+        return value in tuple(BY_SUFFIX)
+    try:
+        json.dumps(value, allow_nan=False)  # no database reads other numbers
+    except ValueError:
+        return False
+    return True
+
+
+def _is_correction(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    entry = cast("dict[str, Any]", value)
+    was, has_status = entry.get("from_microusd"), entry.get("status") in _STATUSES
+    has_amounts = all(map(_is_amount, (entry.get("at"), entry.get("to_microusd"), 0 if was is None else was)))
+    return has_status and has_amounts and isinstance(entry.get("note"), str)
 
 
 def sidecar_of(job: Job) -> bytes:
@@ -385,6 +424,7 @@ def sidecar_of(job: Job) -> bytes:
 
 def _job(sidecar: dict[str, Any]) -> Job:
     kept = {name: sidecar[name] for name in _KEPT}
+    kept["notes"] = {name: value for name, value in sidecar["notes"].items() if _is_readable(name, value)}
     return Job(
         **kept,
         status=JobStatus.DONE,

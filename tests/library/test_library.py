@@ -232,6 +232,67 @@ def test_a_sidecar_that_somebody_edited_gives_no_money_back(library: VideoLibrar
     assert library.finished(done.id) is None
 
 
+ODD_NOTES: list[tuple[str, object]] = [
+    ("width", "wide"),
+    ("height", None),
+    ("frames", float("inf")),
+    ("frames", 1e999),
+    ("duration_s", float("nan")),
+    ("duration_s", -1),
+    ("size_bytes", [5]),
+    ("suffix", 4),
+    ("suffix", []),
+    ("estimate_usd", "1.46"),
+    ("estimate_usd", True),
+    ("named_usd", "a lot"),
+    ("list", None),
+    ("list", {"row": "first", "rows": 3, "budget_usd": 5}),
+    ("list", {"row": 1, "rows": 3, "budget_usd": "five"}),
+    ("list", {"row": None, "rows": 3, "budget_usd": 5}),
+    ("click", {"id": "0" * 32, "place": 0, "count": "two"}),
+    ("corrections", 5),
+    ("corrections", ["cheaper"]),
+    ("corrections", [{"note": 5}]),
+    ("corrections", [{"at": 5, "to_microusd": 5, "from_microusd": None, "status": [], "note": ""}]),
+    ("mine", {"deep": [float("nan")]}),
+]
+
+
+GOOD_NOTES: dict[str, object] = {
+    "list": {"row": 1, "rows": 3, "budget_usd": 5.5},
+    "click": {"id": "0" * 32, "place": 0, "count": None},
+    "corrections": [{"at": 5.5, "to_microusd": 5, "from_microusd": None, "status": "lost", "note": "cheaper"}],
+    "named_usd": 0.01,
+    "is_favourite": True,
+    "mine": {"deep": [1, None, "text"]},
+}
+
+
+def test_the_notes_of_a_sidecar_are_given_back_whole(library: VideoLibrary) -> None:
+    done = stored(library)
+    path = library.folder / f"{done.id}.json"
+    facts = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**facts, "notes": {**facts["notes"], **GOOD_NOTES}}), encoding="utf-8")
+    found = library.finished(done.id)
+    assert found is not None
+    assert found.notes == {**done.notes, **GOOD_NOTES}
+
+
+@pytest.mark.parametrize(("name", "value"), ODD_NOTES, ids=repr)
+def test_a_note_of_a_sidecar_that_cannot_be_read_costs_the_note_and_not_the_video(
+    library: VideoLibrary, name: str, value: object
+) -> None:
+    done = stored(library)
+    path = library.folder / f"{done.id}.json"
+    facts = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**facts, "notes": {**facts["notes"], name: value}}), encoding="utf-8")
+    found = library.finished(done.id)
+    assert found is not None
+    assert name not in found.notes
+    assert found.notes.items() <= done.notes.items()
+    assert min(found.made) > 0
+
+
 def test_a_sidecar_of_another_job_is_not_believed(library: VideoLibrary) -> None:
     first, second = stored(library), stored(library)
     text = library.folder.joinpath(f"{first.id}.json").read_text(encoding="utf-8")
