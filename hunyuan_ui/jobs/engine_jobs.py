@@ -81,7 +81,7 @@ def priced_by_time(services: Services, job: Job, metrics: Metrics, watched_s: fl
 
     Args:
         metrics: As the service reported them; an engine reports at most seconds.
-        watched_s: Seconds from sending until the job was last seen running, if ever; used if the engine reports none.
+        watched_s: Seconds that it took as far as polls can tell, if they can; used if the engine reports none.
     """
     if not job.is_at_engine or services.engine is None or job.cost_microusd is not None:
         return metrics

@@ -362,8 +362,7 @@ class JobRun:
 
     async def _settle(self, metrics: Metrics, url: str | None, request_id: str | None) -> None:
         if self._job.is_at_engine:
-            watched_s = None if self._seen_s is None else self._age_s()
-            metrics = priced_by_time(self._services, self._job, metrics, watched_s)
+            metrics = priced_by_time(self._services, self._job, metrics, self._watched_s())
         else:
             seconds = believable_s(metrics.inference_time, self._job.predicted_s, self._age_s())
             metrics = replace(metrics, inference_time=seconds)
@@ -464,6 +463,13 @@ class JobRun:
 
     def _worked(self, error: HunyuanUIError) -> dict[str, float | None]:
         return engine_usage(self._services, self._job, self._seen_s, error)
+
+    def _watched_s(self) -> float | None:
+        """Return the seconds that a finished run took as far as polls can tell; None if it was never seen running.
+
+        It may have ended at any moment since the last poll, which is long ago if this machine slept.
+        """
+        return None if self._seen_s is None else min(self._age_s(), max(self._seen_s, self._job.predicted_s))
 
     def _age_s(self) -> float:
         return self._ledger.now() - self._job.began_at

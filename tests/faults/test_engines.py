@@ -434,3 +434,24 @@ async def test_times_that_cannot_be_meant_cost_nothing_more(
         ending = await ended(runner, await click(runner))
     assert ending.counted_microusd < 5 * MICRO
     assert (ending.inference_s or 0.0) < 3600
+
+
+@pytest.mark.parametrize(("worked_s", "away_s", "seconds"), [(5, 36_000, 211.3), (600, 36_000, 600), (5, 30, 35)])
+async def test_hours_in_which_the_engine_was_not_asked_cost_nothing_where_it_tells_no_times(
+    rig: Rig, engine: PaidService, worked_s: float, away_s: float, seconds: float
+) -> None:
+    clock = [1_700_000_000.0]
+    rig.now = lambda: clock[0]
+    talks(engine, {"id": "vid-12345", "status": "queued"}, {"id": "vid-12345", "status": "in_progress"})
+    engine.on("GET", f"{VIDEOS}/vid-12345/content", answer(200, video_of("any")))
+    async with rig.running() as runner:
+        job_id = await running(runner)
+        clock[0] += worked_s
+        asked = engine.asked_of_jobs()
+        await until(lambda: engine.asked_of_jobs() > asked + 1)
+        engine.on("GET", f"{VIDEOS}/vid-12345", answer(200, {"id": "vid-12345", "status": "completed"}))
+        clock[0] += away_s  # as of a machine that slept
+        job = await ended(runner, job_id)
+    assert job.status is JobStatus.DONE
+    assert job.inference_s == pytest.approx(seconds, abs=1.0)
+    assert job.cost_microusd == pytest.approx(seconds / 3600 * USD_PER_HOUR * MICRO, rel=0.02)
