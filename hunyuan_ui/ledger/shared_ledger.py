@@ -115,7 +115,7 @@ class SharedLedger(Ledger):
         self._unshown = {"shown": None}
         self._own = {"worker": self.process, **self._unshown, "takes_place": True}
         self._is_own = f"AND worker = '{self.process}'"
-        self._is_late = f"{self._is_own} AND request_id IS NULL AND deleted_at IS NULL"
+        self._posts = dict[str, float]()  # by job id: when its POST began, until it is known what came of it
         flying = f"SELECT 1 FROM jobs AS other WHERE other.{UNSETTLED} AND other.status NOT IN ('queued', 'unknown')"
         self._room = (
             f"{self._is_own} AND (SELECT count(*) FROM ({flying} AND other.takes_place) AS flying) < {replica.slots}"
@@ -158,6 +158,8 @@ class SharedLedger(Ledger):
         if job is None:  # an earlier claim may have been committed without a response, and nothing was sent
             known, is_own = self.whose([job_id]).get(job_id, (None, False))
             job = known if known is not None and is_own and known.status is JobStatus.SUBMITTING else None
+        if job is not None and job.status is JobStatus.SUBMITTING:
+            self._posts[job_id] = job.sent_at or self.now()
         if job is not None and job.status is JobStatus.SUBMITTING and not job.is_preview and not job.is_at_engine:
             self._sent.add(job_id, job.sent_at or self.now())
         return job
@@ -410,37 +412,50 @@ class SharedLedger(Ledger):
             job = late(name, job_id, to, columns)
         if job is None:
             raise TakenOverError
+        self._posts.pop(job_id, None)
         return job
 
-    def _answered_late(self, name: str, job_id: str, to: JobStatus, columns: Columns) -> Job | None:
-        """Record a late response to this process's POST, although the job was already marked unknown.
+    def _of_own_post(self, job_id: str) -> str:
+        """Return the condition that this process's POST of a job is the last one, and that no id is known for it.
 
-        No process works on an unknown job, so it continues here, also if the owner has said meanwhile that it was not
-        charged, or if it was cancelled in a database that had lost that it was sent. If the owner has said that it was
-        charged, only the request id is kept, by which the video can be looked for.
+        A process that looks for the job in an engine's list has it meanwhile.
+        """
+        sender = f"sent_at = {self._posts[job_id]!r}::float8" if job_id in self._posts else "false"
+        return f"AND (worker = '{self.process}' OR {sender}) AND request_id IS NULL"
+
+    def _answered_late(self, name: str, job_id: str, to: JobStatus, columns: Columns) -> Job | None:
+        """Record a late response to this process's POST, although another process took the job over.
+
+        No process works on an unknown job, and whoever looks for one at its engine has no id yet, so it continues here,
+        also if the owner has said meanwhile that it was not charged, or if it was cancelled in a database that had lost
+        that it was sent. If the owner has said that it was charged, only the request id is kept, by which the video can
+        be looked for.
         """
         if not isinstance(columns, ComputedColumns):
             return None
 
         def late(known: Job, *extra: Any) -> dict[str, Any]:
             sent_at = known.sent_at or self.now()
-            return {"ended_at": None, "sent_at": sent_at, **columns.columns(known, *extra)}
+            return {"ended_at": None, "sent_at": sent_at, **self._own, **columns.columns(known, *extra)}
 
-        begun = (JobStatus.UNKNOWN, JobStatus.FAILED, JobStatus.CANCELLED)
-        if job := self._move(name, job_id, to, begun, ComputedColumns(late, columns.extra), and_where=self._is_late):
+        begun = (JobStatus.SUBMITTING, JobStatus.UNKNOWN, JobStatus.FAILED, JobStatus.CANCELLED)
+        where, changed = self._of_own_post(job_id), ComputedColumns(late, columns.extra)
+        if job := self._move(name, job_id, to, begun, changed, and_where=f"{where} AND deleted_at IS NULL"):
             return job
         with self._transaction(name):
             found = self._changed(job_id, columns)
             request_id = None if found is None else found[1].get("request_id")
             if request_id is not None:
-                self._set(job_id, {"request_id": request_id}, and_where=f"{self._is_own} AND request_id IS NULL")
+                self._set(job_id, {"request_id": request_id}, and_where=where)
         return None
 
     def _ended_late(self, name: str, job_id: str, to: JobStatus, columns: Columns) -> Job | None:
-        """Record what this process learned of its POST, although the job was already marked unknown.
+        """Record what this process learned of its POST, although another process took the job over.
 
         A job that may be sent again fails instead: its visitor was told meanwhile that it would not be.
         """
         if to is JobStatus.QUEUED:
             to, columns = JobStatus.FAILED, {"problem": problem_text(JobProblem.from_code("stood_still"))}
-        return self._move(name, job_id, to, (JobStatus.UNKNOWN,), columns, and_where=self._is_late)
+        begun = (JobStatus.SUBMITTING, JobStatus.UNKNOWN)
+        where = f"{self._of_own_post(job_id)} AND deleted_at IS NULL"
+        return self._move(name, job_id, to, begun, columns, and_where=where)

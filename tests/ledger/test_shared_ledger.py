@@ -174,6 +174,65 @@ def test_what_its_own_process_learns_late_of_a_post_that_costs_nothing_ends_the_
     assert other.updates().has_unowned is False
 
 
+def looked_for(opened: Opened, *, has_given_up: bool) -> tuple[SharedLedger, SharedLedger, Job]:
+    """Return a process that fell silent while it sent to an engine, the one that looks for its job there, and that."""
+    late, other = opened("late"), opened("other")
+    sent = added(late, dialect="openai")
+    late.claim(sent.id)
+    lapse(other)
+    assert [job.status for job in other.take_over()] == [JobStatus.SUBMITTING]
+    if has_given_up:
+        other.mark_unknown(sent.id, JobProblem.from_code("interrupted"))
+    return late, other, sent
+
+
+@pytest.mark.parametrize("has_given_up", [True, False])
+def test_a_late_answer_of_an_engine_brings_the_job_back_from_who_looked_for_it(
+    opened: Opened, *, has_given_up: bool
+) -> None:
+    late, other, sent = looked_for(opened, has_given_up=has_given_up)
+    late.renew_lease()
+    back = late.mark_running(sent.id, "r1")
+    assert (back.status, back.request_id, back.ended_at, back.problem) == (JobStatus.RUNNING, "r1", None, None)
+    assert late.own(sent.id) == back
+    assert late.updates().own == {sent.id}
+    with pytest.raises(TakenOverError):
+        other.mark_unknown(sent.id, JobProblem.from_code("interrupted"))
+
+
+@pytest.mark.parametrize("has_given_up", [True, False])
+def test_a_late_refusal_of_an_engine_ends_the_doubt_of_who_looked_for_it(opened: Opened, *, has_given_up: bool) -> None:
+    late, other, sent = looked_for(opened, has_given_up=has_given_up)
+    late.mark_failed(sent.id, JobProblem.from_code("engine_refused", status=422, detail=""))
+    assert statuses(other) == [JobStatus.FAILED]
+    assert other.totals("").total_microusd == 0
+
+
+def test_who_found_the_job_at_the_engine_keeps_it(opened: Opened) -> None:
+    late, other, sent = looked_for(opened, has_given_up=False)
+    found = other.mark_running(sent.id, "r1")
+    with pytest.raises(TakenOverError):
+        late.mark_running(sent.id, "r1")
+    assert other.own(sent.id) == found
+
+
+def test_an_answer_that_is_late_says_nothing_of_another_post_of_the_job(opened: Opened) -> None:
+    late, other = opened("late"), opened("other")
+    sent = added(late, dialect="openai")
+    late.claim(sent.id)
+    late.requeue(sent.id, None, None)
+    lapse(other)
+    other.take_over()
+    assert other.claim(sent.id) is not None
+    for change in (
+        lambda: late.requeue(sent.id, None, None),  # again, as its commit had no answer
+        lambda: late.mark_failed(sent.id, JobProblem.from_code("interrupted")),
+    ):
+        with pytest.raises(TakenOverError):
+            change()
+    assert other.mark_running(sent.id, "r2").status is JobStatus.RUNNING
+
+
 def test_a_cost_that_its_own_process_learns_late_is_counted(opened: Opened) -> None:
     late, other, sent = taken_over(opened)
     late.mark_unknown(sent.id, JobProblem.from_code("refused_but_charged", status=500, detail=""), cost_usd=1.25)

@@ -6,15 +6,18 @@ import asyncio
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
-from hunyuan_ui.endpoint.contract import CREDITS, SUBMIT_V2
+from hunyuan_ui.endpoint.contract import CREDITS, SUBMIT_V2, Accepted
+from hunyuan_ui.endpoint.openai_videos import EngineClient
 from hunyuan_ui.errors import AccessError, SpendLimitError
 from hunyuan_ui.job import JobStatus, Phase, Visitor
 from hunyuan_ui.jobs import Order, wait_times
 from hunyuan_ui.prompt_list import read_list
+from tests.faults import oracle
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
 from tests.faults.rig import KEY, OWNER, STRANGER, Rig, click, ended, kill
@@ -76,6 +79,36 @@ async def test_a_run_that_was_to_be_stopped_is_stopped_by_who_takes_it_over(
         stopped = await ended(other, job_id)
     assert stopped.status is JobStatus.LOST
     assert len(engine.engine.deleted) == 1
+
+
+async def test_the_answer_to_a_post_is_taken_although_another_process_looked_for_the_job_at_its_engine(
+    rig: Rig, engine: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.engine.kind, engine.engine.is_busy = "sglang", False  # its list names no prompts
+    is_told = asyncio.Event()
+    submit = EngineClient.submit
+
+    async def late(client: EngineClient, *asked: Any) -> Accepted:
+        accepted = await submit(client, *asked)
+        await is_told.wait()
+        return accepted
+
+    async with two(rig) as (one, other):
+        silent = one._replicas
+        assert silent is not None
+        with monkeypatch.context() as patched:
+            patched.setattr(EngineClient, "submit", late)
+            patched.setattr(silent, "_renew_lease", lambda: asyncio.sleep(0))  # as if it cannot reach the database
+            job_id = await click(one)
+
+            async def is_in_doubt() -> bool:
+                return (await other.view(job_id, OWNER)).job.status is JobStatus.UNKNOWN
+
+            await until(is_in_doubt)
+        is_told.set()
+        assert (await ended(one, job_id)).status is JobStatus.DONE
+        assert (await ended(other, job_id)).status is JobStatus.DONE
+    oracle.check(rig.folder, engine)
 
 
 async def test_a_wait_is_ended_by_whichever_process_has_the_job(
