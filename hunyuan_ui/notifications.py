@@ -50,6 +50,8 @@ class Notifications:
         cost_usd = job.charged_microusd / MICRO
         say = _WORDS.about(job)
         price = say.money(cost_usd) if cost_usd else say["notify.free"]
+        if cost_usd and job.cost_microusd is None and job.status is not JobStatus.UNKNOWN:
+            price = say("owner.at_most", price=price)  # no answer named it, so its reservation counts
         # What another key may have paid counts nowhere here, and is not settled here.
         is_of_others = job.status is JobStatus.UNKNOWN and job.payer == "visitor"
         key = "notify.unknown_own_key" if is_of_others else f"notify.{job.status.value}"

@@ -19,7 +19,7 @@ import pytest
 from hunyuan_ui import gradio_environment
 from hunyuan_ui.cli import Exit, main
 from hunyuan_ui.errors import SettingsError, SpendLimitError
-from hunyuan_ui.job import JobStatus
+from hunyuan_ui.job import JobStatus, Payer
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.notifications import Notifications
@@ -157,6 +157,25 @@ def test_what_an_own_key_pays_on_a_private_page_is_not_told_as_free(
     (notice,) = listener.told
     assert words in notice
     assert "counts as spent" not in notice
+
+
+@pytest.mark.parametrize("payer", ["owner", "visitor"])
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (JobStatus.DONE, "Video done: up to $2.20."),
+        (JobStatus.LOST, "The video is lost: up to $2.20 was charged."),
+        (JobStatus.FAILED, "nothing was charged"),
+    ],
+)
+def test_a_cost_that_nobody_named_is_told_as_the_most_that_it_may_be(
+    listener: Listener, payer: Payer, status: JobStatus, words: str
+) -> None:
+    telling = Notifications(listener.address)
+    telling.job_ended(replace(job("a purple heron", payer=payer, reserved_microusd=2_200_000), status=status))
+    telling.close()
+    (notice,) = listener.told
+    assert words in notice
 
 
 @pytest.mark.parametrize("address", ["refusing", "json://127.0.0.1:9/", "slow"])
