@@ -107,7 +107,7 @@ class Batches:
             order.visitor, payer=order.payer, own_key=order.own_key, is_logged_in=order.is_logged_in
         )
         own_id = self.id_of(prompts.name, order.visitor)
-        entries = await self._entries(own_id, prompts.rows, retry_failed=order.retry_failed)
+        entries = await self._entries(own_id, prompts.rows, payer, retry_failed=order.retry_failed)
         prices = {
             entry.row.number: self._runner.estimate(entry.request, payer) for entry in entries if entry.job is None
         }
@@ -213,8 +213,11 @@ class Batches:
 
     # rows
 
-    async def _entries(self, list_id: str, rows: Iterable[Row], *, retry_failed: bool) -> list[Entry]:
-        """Return each row with its latest job: one that was certainly not charged may have been retried."""
+    async def _entries(self, list_id: str, rows: Iterable[Row], payer: Payer, *, retry_failed: bool) -> list[Entry]:
+        """Return each row with its latest job: one that was certainly not charged may have been retried.
+
+        A preview is no video of the model, so that its row is made once somebody pays.
+        """
         entries = [Entry(row, job_id(list_id, row), seeded(list_id, row)) for row in rows]
         asked, attempt = entries, 0
         while asked:
@@ -223,10 +226,12 @@ class Batches:
             followed: list[Entry] = []
             for entry, own_id in zip(asked, ids, strict=True):
                 job = found.get(own_id)
-                if job is None and entry.job is not None and not _is_sent_again(entry.job, retry_failed=retry_failed):
-                    continue
+                if job is None and entry.job is not None:
+                    is_previewed = entry.job.is_preview and not entry.is_deleted and payer != "nobody"
+                    if not is_previewed and not _is_sent_again(entry.job, retry_failed=retry_failed):
+                        continue
                 entry.job_id, entry.job, entry.is_deleted = own_id, job, own_id in deleted
-                if job is not None and job.status in _AGAIN and not job.cost_microusd:
+                if job is not None and _may_have_next(job):
                     followed.append(entry)
             asked, attempt = followed, attempt + 1
         return entries
@@ -458,6 +463,11 @@ class Batches:
         # A preview is rendered locally in seconds; until some have calibrated its estimate, there is none.
         left = [one.seconds for one in expected if payer != "nobody" or one.is_calibrated]
         return max(max(left, default=0.0), sum(left) / self._at_once())
+
+
+def _may_have_next(job: Job) -> bool:
+    """Whether a row may have a later job than this one, which cost nothing."""
+    return job.is_preview or (job.status in _AGAIN and not job.cost_microusd)
 
 
 def _is_sent_again(job: Job, *, retry_failed: bool) -> bool:
