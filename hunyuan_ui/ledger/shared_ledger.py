@@ -160,8 +160,8 @@ class SharedLedger(Ledger):
             job = known if known is not None and is_own and known.status is JobStatus.SUBMITTING else None
         if job is not None and job.status is JobStatus.SUBMITTING:
             self._posts[job_id] = job.sent_at or self.now()
-        if job is not None and job.status is JobStatus.SUBMITTING and not job.is_preview and not job.is_at_engine:
-            self._sent.add(job_id, job.sent_at or self.now())
+            if not job.is_preview:
+                self._sent.add(job_id, job.sent_at or self.now())
         return job
 
     def requeue(

@@ -147,16 +147,26 @@ def test_a_job_that_was_queued_again_is_no_sign(opened: Opened, tmp_path: Path) 
     assert not opened().mark_unknown_if_older(tmp_path)
 
 
-@pytest.mark.parametrize("named", [{"payer": "nobody"}, {"dialect": "openai"}])
-def test_what_costs_nothing_or_what_an_engine_can_tell_is_not_noted(
-    opened: Opened, url: str, tmp_path: Path, named: dict[str, str]
-) -> None:
+def test_what_costs_nothing_is_not_noted(opened: Opened, url: str, tmp_path: Path) -> None:
     ledger = opened(tmp_path)
-    free, _ = ledger.add(job(**named), anything_goes)
+    free, _ = ledger.add(job(payer="nobody"), anything_goes)
     before = rows_of(url)
     assert ledger.claim(free.id)
     load_rows(url, before)
     assert not opened().mark_unknown_if_older(tmp_path)
+
+
+def test_what_was_sent_to_an_engine_is_noted_as_its_list_may_name_no_prompts(
+    opened: Opened, url: str, tmp_path: Path
+) -> None:
+    ledger = opened(tmp_path)
+    sent, _ = ledger.add(job(dialect="openai"), anything_goes)
+    before = rows_of(url)
+    assert ledger.claim(sent.id)
+    load_rows(url, before)
+    again = opened()
+    assert again.mark_unknown_if_older(tmp_path)
+    assert [found.status for found in again.jobs(None)] == [JobStatus.UNKNOWN]
 
 
 def test_another_database_is_none_that_was_set_back(

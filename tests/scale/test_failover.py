@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hunyuan_ui.jobs import JobRunner, data_folder_watch, dispatcher
 from hunyuan_ui.settings import Secret
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
-from tests.faults.rig import OWNER, Rig, click, ended, next_job_works, until, without_looks
+from tests.faults.rig import KEY, OWNER, Dialect, Rig, click, ended, next_job_works, until, without_looks
 from tests.faults.service import PaidService
 from tests.postgres_server import PostgresServer, Rows, load_rows, rows_of
 
@@ -166,18 +167,38 @@ async def test_what_was_sent_is_not_sent_again_by_a_process_that_takes_the_jobs_
     assert len(service.bill) == 1
 
 
+@pytest.mark.parametrize("dialect", ["v2", "openai"])
 async def test_what_was_sent_and_had_ended_is_unknown_rather_than_sent_again(
-    rig: Callable[[str], Rig], service: PaidService, url: str
+    rig: Callable[[str], Rig], service: PaidService, url: str, dialect: Dialect
 ) -> None:
     service.is_held = False
-    async with rig("one").running() as runner:
+    service.engine.key = KEY
+    async with replace(rig("one"), dialect=dialect).running() as runner:
         before = rows_before("claim", url)
         job_id = await click(runner)
         assert (await ended(runner, job_id)).status is JobStatus.DONE
         load_rows(url, before[0])
         await asyncio.sleep(0.5)
         assert (await ended(runner, job_id)).status is JobStatus.UNKNOWN
-    assert len(service.bill) == 1
+    assert sum(service.posts().values()) == 1
+
+
+@pytest.mark.parametrize("dialect", ["v2", "openai"])
+async def test_nothing_is_sent_from_a_database_that_forgot_what_was_sent(
+    rig: Callable[[str], Rig], service: PaidService, url: str, dialect: Dialect
+) -> None:
+    service.is_held = False
+    service.engine.key = KEY
+    one = replace(rig("one"), dialect=dialect)
+    async with one.running() as runner:
+        before = rows_before("claim", url)
+        job_id = await click(runner)
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    load_rows(url, before[0])
+    async with one.running() as runner:
+        await asyncio.sleep(0.5)
+        assert (await runner.view(job_id, OWNER)).job.status is not JobStatus.QUEUED
+    assert sum(service.posts().values()) == 1
 
 
 async def test_a_video_whose_end_was_forgotten_is_done_again_without_a_restart(
