@@ -378,7 +378,9 @@ def _fits(name: str, value: object) -> bool:
         return name in _NUMBERS_OR_NONE + _TEXTS_OR_NONE
     if name in _NUMBERS + _NUMBERS_OR_NONE:
         return _is_amount(value) and not (name in _WHOLE and isinstance(value, float))
-    return value in _CHOICES[name] if name in _CHOICES else isinstance(value, str)
+    if name in _CHOICES:
+        return value in _CHOICES[name]
+    return isinstance(value, str) and value.isascii() and "\0" not in value  # as databases and comparisons take them
 
 
 def _is_amount(value: object) -> bool:

@@ -222,6 +222,7 @@ def test_a_broken_sidecar_is_not_finished(library: VideoLibrary, text: str) -> N
         ("reserved_microusd", -1),
         ("cost_microusd", True),
         ("payer", "me"),
+        ("payer", []),
         ("dialect", ""),
     ],
 )
@@ -291,6 +292,17 @@ def test_a_note_of_a_sidecar_that_cannot_be_read_costs_the_note_and_not_the_vide
     assert name not in found.notes
     assert found.notes.items() <= done.notes.items()
     assert min(found.made) > 0
+
+
+@pytest.mark.parametrize("name", ["visitor", "request_id", "sha256"])
+@pytest.mark.parametrize("text", ["\ud800", "é", "a\0"], ids=ascii)
+def test_a_sidecar_with_a_text_that_no_ledger_takes_is_not_finished(
+    library: VideoLibrary, name: str, text: str
+) -> None:
+    done = stored(library)
+    path = library.folder / f"{done.id}.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), name: text}), encoding="utf-8")
+    assert library.finished(done.id) is None
 
 
 def test_a_sidecar_of_another_job_is_not_believed(library: VideoLibrary) -> None:
