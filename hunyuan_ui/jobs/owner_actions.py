@@ -10,7 +10,7 @@ from hunyuan_ui import log
 from hunyuan_ui.access_code import AccessCode
 from hunyuan_ui.credential_attempts import AttemptLimiter
 from hunyuan_ui.errors import AccessError, EndpointError, InvalidRequestError, StorageError
-from hunyuan_ui.job import DAY_S, Job, JobStatus, Visitor
+from hunyuan_ui.job import DAY_S, Job, Visitor
 from hunyuan_ui.jobs.dispatcher import Dispatcher
 from hunyuan_ui.jobs.history_import import HistoryImport
 from hunyuan_ui.jobs.job_view import MOST_USD, EngineState, HistoryState
@@ -173,9 +173,7 @@ class OwnerActions:
     async def resume(self, visitor: Visitor) -> None:
         """Resume spending after three jobs in a row without a video, or after the ledger was damaged."""
         _require_owner(visitor)
-        bad = frozenset({JobStatus.UNKNOWN, JobStatus.LOST})
-        for job in await self._services.reads(self._services.ledger.jobs, None, statuses=bad, limit=50):
-            await self._services.writes.soon(self._services.ledger.note, job.id, reviewed=True)
+        await self._services.writes.soon(self._services.ledger.mark_reviewed)
         confirm_review(self._services.folder.path)
         log.event("owner.resumed")
         self._dispatcher.recheck_limits()

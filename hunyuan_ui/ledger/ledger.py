@@ -26,7 +26,7 @@ from hunyuan_ui.ledger.schema import (
     to_job,
     to_row,
 )
-from hunyuan_ui.ledger.totals import before_adding, before_sending, list_spent
+from hunyuan_ui.ledger.totals import UNREVIEWED, before_adding, before_sending, list_spent
 from hunyuan_ui.limits import Totals
 
 _FOUND: Final = ("status", "updated_at", "ended_at", "sent_at", "request_id", "cost_microusd", "sha256", "notes")
@@ -333,6 +333,12 @@ class Ledger(LedgerQueries):
             merged = {**known.notes, **notes}
             self._set(job_id, {"notes": json.dumps(merged)})
         return replace(known, notes=merged)
+
+    def mark_reviewed(self) -> None:
+        """Record that the owner knows of all jobs that ended without a video, so that they stop nothing any more."""
+        with self._transaction("mark_reviewed"):
+            for job_id, notes in self._connection.execute(UNREVIEWED).fetchall():
+                self._set(job_id, {"notes": json.dumps({**json.loads(notes), "reviewed": True})})
 
     def hide(self, job_id: str) -> bool:
         """Hide an ended job and erase its prompts and address; its cost stays counted. Return whether it had ended."""

@@ -34,6 +34,8 @@ def _spent(when: str) -> str:
 _JUDGED: Final = (
     "FROM jobs WHERE payer = 'owner' AND ended_at IS NOT NULL AND json_extract(notes, '$.reviewed') IS NULL"
 )
+# Those that may be in the streak, also if they were deleted meanwhile.
+UNREVIEWED: Final = f"SELECT id, notes {_JUDGED} AND status IN ('unknown', 'lost')"
 _MADE: Final = f"{_JUDGED} AND status = 'done' ORDER BY ended_at DESC, rowid DESC LIMIT 1"
 _SINCE: Final = f"coalesce((SELECT ended_at {_MADE}), 0.0)"
 _STREAK: Final = f"""SELECT count(*) FROM (SELECT 1 {_JUDGED} AND status IN ('unknown', 'lost') AND ended_at >= {_SINCE}

@@ -137,6 +137,25 @@ async def test_spending_goes_on_whatever_became_of_the_videos_that_stopped_it(
     assert not await public.owner.is_paused(OWNER)
 
 
+@pytest.mark.parametrize(("count", "others", "is_deleted"), [(3, 0, True), (60, 0, False), (3, 60, False)])
+async def test_one_resume_is_enough_however_many_there_were_and_if_their_visitors_deleted_them(
+    public: JobRunner, count: int, others: int, *, is_deleted: bool
+) -> None:
+    ledger = public._services.ledger
+    lost = [job(status=JobStatus.LOST, sent_at=1.0, ended_at=float(number)) for number in range(count)]
+    of_others = [job(status=JobStatus.LOST, payer="visitor", sent_at=1.0, ended_at=1e3) for _ in range(others)]
+    for entry in (*lost, *of_others):
+        ledger.adopt(entry)
+    if is_deleted:
+        for entry in lost:
+            await public.delete(entry.id, Visitor(entry.visitor))
+    assert await public.owner.is_paused(OWNER)
+    counted = ledger.totals("").total_microusd
+    await public.owner.resume(OWNER)
+    assert not await public.owner.is_paused(OWNER)
+    assert ledger.totals("").total_microusd == counted
+
+
 @pytest.mark.parametrize("action", ["settle", "correct", "resume", "set_clock_right"])
 async def test_what_a_limit_holds_back_is_looked_at_as_soon_as_the_owner_has_decided(
     public: JobRunner, monkeypatch: pytest.MonkeyPatch, action: str

@@ -267,3 +267,17 @@ def test_what_waits_since_yesterday_is_no_part_of_todays_videos(ledger: Ledger, 
     assert (ledger.totals(ALICE).visitor_today, ledger.totals(ALICE).visitor_queued) == (1, 1)
     clock.at += DAY_S
     assert (ledger.totals(ALICE).visitor_today, ledger.totals(ALICE).visitor_queued) == (0, 0)
+
+
+def test_what_the_owner_has_seen_is_in_no_streak_and_costs_what_it_did(ledger: Ledger) -> None:
+    for number in range(4):
+        assert ledger.adopt(job(status=JobStatus.LOST, sent_at=1.0, ended_at=float(number), notes={"key": "mark"}))
+    ledger.hide(ledger.jobs(None)[0].id)
+    before = ledger.totals("")
+    ledger.mark_reviewed()
+    after = ledger.totals("")
+    assert (before.bad_streak, after.bad_streak) == (4, 0)
+    assert after.total_microusd == before.total_microusd > 0
+    assert all(one.notes == {"key": "mark", "reviewed": True} for one in ledger.jobs(None))
+    assert ledger.adopt(job(status=JobStatus.LOST, sent_at=1.0, ended_at=5.0))
+    assert ledger.totals("").bad_streak == 1
