@@ -124,6 +124,7 @@ class Replicas:
             await self._deletions.stop()
             with suppress(StorageError):
                 await self.remove_refused()
+            with suppress(StorageError):
                 await self._services.writes(self._ledger.leave)
 
     async def board(self, job_id: str = "") -> Board:

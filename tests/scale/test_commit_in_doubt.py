@@ -94,6 +94,29 @@ async def test_a_refused_click_is_taken_back_before_its_process_ends(
     assert len(service.bill) == 0
 
 
+async def test_a_refused_click_that_cannot_be_taken_back_holds_no_other_job_when_its_process_ends(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hunyuan_ui.ledger.LEASE_S", 600.0)  # nobody takes a job from a process that does not leave
+
+    def busy(*_: str) -> None:
+        raise StorageError("ledger_busy")
+
+    service.is_held = True
+    rig.settings |= {"concurrency": 1}
+    async with rig.running() as other:
+        leaving = rig.open()
+        await leaving.start()
+        ids = [await click(leaving) for _ in range(2)]
+        monkeypatch.setattr(leaving._services.ledger, "remove_refused", busy)
+        leaving._replicas.refused.add((new_id(), OWNER.id))  # type: ignore[union-attr]
+        await leaving.stop()
+        service.is_held = False
+        for job_id in ids:
+            assert (await ended(other, job_id)).status is JobStatus.DONE
+    assert len(service.bill) == 2
+
+
 async def test_a_refused_click_that_is_made_again_is_one_video(
     rig: Rig, server: PostgresServer, service: PaidService, lines: io.StringIO
 ) -> None:
