@@ -66,7 +66,7 @@ def _reconcile_library(services: Services) -> None:
         done = services.library.finished(job_id)
         try:
             is_adopted = done is not None and services.ledger.adopt(done)
-        except (StorageError, TypeError):  # a full disk, or a sidecar that somebody edited
+        except StorageError:  # a full disk
             is_adopted = False
         if is_adopted:
             log.event("job.adopted", job=job_id)

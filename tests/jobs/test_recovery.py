@@ -1,7 +1,9 @@
-"""What a start does with half-written files and with previews that an earlier run, or another process, has left."""
+"""What a start does with half-written files, videos and previews that an earlier run, or another process, has left."""
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import time
 from collections.abc import AsyncIterator
@@ -12,12 +14,14 @@ from typing import Any
 import pytest
 
 from hunyuan_ui.data_folder import DataFolder
-from hunyuan_ui.job import JobStatus, new_id
+from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.jobs.recovery import recover
 from hunyuan_ui.jobs.services import Services, build_services
+from hunyuan_ui.ledger.shared_ledger import SharedLedger
 from hunyuan_ui.settings import Secret, Settings
 from tests.postgres_server import PostgresServer
-from tests.stored_jobs import added, in_status
+from tests.stored_jobs import added, in_status, job
+from tests.videos import mp4_bytes
 
 pytestmark = pytest.mark.anyio
 
@@ -30,6 +34,15 @@ async def opened(folder: Path, url: str | None = None, **options: Any) -> AsyncI
         yield services
     finally:
         await services.close()
+
+
+def put_video(services: Services, job: Job, **edited: object) -> Job:
+    """Store a job's video in the library as its run does before the last commit; its sidecar may be edited."""
+    services.library.part(job.id).write_bytes(mp4_bytes())
+    done = services.library.store(job, services.library.part(job.id))
+    path = services.library.folder / f"{job.id}.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), **edited}), encoding="utf-8")
+    return done
 
 
 def half_written(services: Services, job_id: str, *, age_s: float = 0.0) -> Path:
@@ -61,12 +74,12 @@ async def test_what_came_of_a_video_that_is_being_fetched_stays(tmp_path: Path) 
     async with opened(tmp_path / "data") as services:
         ledger = services.ledger
         running, loading = added(ledger), added(ledger)
-        for job in (running, loading):
-            ledger.claim(job.id)
-            ledger.mark_running(job.id, f"request of {job.id}")
+        for sent in (running, loading):
+            ledger.claim(sent.id)
+            ledger.mark_running(sent.id, f"request of {sent.id}")
         ledger.mark_downloading(loading.id, request_id="r", result_url=None, cost_usd=1.46, inference_s=None)
         gone, kept = half_written(services, running.id), half_written(services, loading.id)
-        assert {job.id for job in recover(services)} == {running.id, loading.id}
+        assert {found.id for found in recover(services)} == {running.id, loading.id}
         assert kept.exists()
         assert not gone.exists()
 
@@ -85,3 +98,52 @@ async def test_a_preview_ends_where_none_is_offered_however_far_it_was(
         assert stored is not None
         assert (stored.status, stored.problem and stored.problem.code) == (ended, "preview_gone")
         assert recover(services) == []
+
+
+async def test_a_video_that_another_process_is_about_to_store_is_left_to_it(
+    tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    folder, url = tmp_path / "data", postgres_server.url(tmp_path)
+    async with opened(folder, url) as other, opened(folder, url) as services:
+        for ledger in (other.ledger, services.ledger):
+            assert isinstance(ledger, SharedLedger)
+            ledger.renew_lease()
+        sent = added(other.ledger)
+        other.ledger.claim(sent.id)
+        other.ledger.mark_running(sent.id, "request-1")
+        loading = other.ledger.mark_downloading(
+            sent.id, request_id="request-1", result_url=None, cost_usd=1.46, inference_s=None
+        )
+        done = put_video(other, loading)
+        assert recover(services) == []
+        assert other.ledger.mark_done(sent.id, sha256=done.sha256 or "", notes=done.notes).status is JobStatus.DONE
+
+
+async def test_a_video_that_is_deleted_at_that_moment_is_no_fault(
+    tmp_path: Path, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path / "data") as services:
+        ended = in_status(services.ledger, JobStatus.LOST, request_id="request-1")
+        put_video(services, ended)
+
+        def left_of(_: set[str]) -> set[str]:  # another process deletes right after this process has looked
+            services.ledger.hide(ended.id)
+            return set()
+
+        monkeypatch.setattr(services.library, "left_of", left_of)
+        assert recover(services) == []
+        assert services.ledger.get(ended.id) is None
+    assert "library.not_adopted" not in lines.getvalue()
+
+
+@pytest.mark.parametrize("name", ["visitor", "request_id"])
+async def test_a_video_whose_sidecar_says_what_no_ledger_can_store_stays_and_holds_no_start(
+    name: str, tmp_path: Path, lines: io.StringIO
+) -> None:
+    async with opened(tmp_path / "data") as services:
+        stranger = put_video(services, job(request_id="request-1"), **{name: "half a picture sign \ud83e"})
+        known = put_video(services, job(request_id="request-2"))
+        assert recover(services) == []
+        assert [found.id for found in services.ledger.jobs(None)] == [known.id]
+        assert services.library.video(stranger.id).is_file()
+    assert lines.getvalue().count("library.not_adopted") == 1
