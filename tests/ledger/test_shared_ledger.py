@@ -315,6 +315,15 @@ def test_who_leaves_in_order_hands_its_jobs_over_at_once(opened: Opened) -> None
     assert [taken.id for taken in staying.take_over()] == [handed.id]
 
 
+def test_a_job_that_waits_for_a_key_goes_to_who_has_it_unless_it_is_being_sent(opened: Opened) -> None:
+    one, other = opened("one"), opened("other")
+    parked, sending, waiting = (added(one) for _ in range(3))
+    one.show({job.id: (None, False) for job in (parked, sending)})
+    one.claim(sending.id)  # its key has just come, and what was published last is a moment old
+    assert [taken.id for taken in other.take_parked([parked.id, sending.id, waiting.id])] == [parked.id]
+    assert one.updates().own == {sending.id, waiting.id}
+
+
 def test_a_queued_job_may_be_cancelled_at_any_process(opened: Opened) -> None:
     one, two = opened("one"), opened("two")
     queued = added(one)

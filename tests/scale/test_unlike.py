@@ -146,6 +146,18 @@ async def test_a_process_that_sends_elsewhere_is_refused_while_another_lives_and
         assert allowed.problem is None
 
 
+async def test_a_process_that_sends_elsewhere_may_start_once_the_lease_of_one_that_died_is_over(
+    rig: Callable[..., Rig], url: str
+) -> None:
+    dead = rig().open()
+    await dead.start()
+    await kill(dead)
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE workers SET seen_at = seen_at - 60")
+    async with rig(base_url=ELSEWHERE).running() as allowed:
+        assert allowed.problem is None
+
+
 async def test_a_process_sends_nothing_more_once_a_newer_version_has_migrated_the_database(
     rig: Callable[..., Rig], service: PaidService, url: str
 ) -> None:
