@@ -268,7 +268,7 @@ class Ledger(LedgerQueries):
 
         def columns(known: Job) -> dict[str, Any]:
             notes = json.dumps({**known.notes, CHARGED: True})
-            return {"ended_at": None, "problem": None, "notes": notes, **self._own}
+            return {"ended_at": None, "problem": None, "notes": notes, **self._own, **self._unasked}
 
         for to, where in (
             (JobStatus.DOWNLOADING, "AND result_url IS NOT NULL"),

@@ -113,6 +113,7 @@ class SharedLedger(Ledger):
         self._recent_decisions = RecentDecisions()
         self._unfit: StorageError | None = None
         self._unshown = {"shown": None}
+        self._unasked = {"wish": None}
         self._own = {"worker": self.process, **self._unshown, "takes_place": True}
         self._is_own = f"AND worker = '{self.process}'"
         self._posts = dict[str, float]()  # by job id: when its POST began, until it is known what came of it

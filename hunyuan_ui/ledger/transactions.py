@@ -129,6 +129,7 @@ class LedgerTransactions:
     _room = ""  # condition: a slot for one more job is free
     _own: Mapping[str, Any] = MappingProxyType({})  # columns that assign a job to this process
     _unshown: Mapping[str, Any] = MappingProxyType({})  # columns that take back what was published of a job
+    _unasked: Mapping[str, Any] = MappingProxyType({})  # columns that take back what a job's process was asked to do
 
     def secret(self, name: str, first: bytes) -> bytes:  # noqa: ARG002 - another ledger has names
         """Return the secret that all processes use under a name."""

@@ -102,7 +102,9 @@ def test_a_dead_ones_jobs_are_taken_once_and_what_it_was_sending_is_unknown(open
     assert two.take_over() == []
     assert not two.updates().has_unowned
     assert one.updates().own == {queued.id, running.id, loading.id}
-    assert one.get(sending.id).status is JobStatus.UNKNOWN  # type: ignore[union-attr]
+    unknown = one.get(sending.id)
+    assert unknown is not None
+    assert (unknown.status, unknown.ended_at) == (JobStatus.UNKNOWN, unknown.updated_at)
     assert [replica.name for replica in one.replicas()] == ["one", "two"]
 
 
@@ -126,6 +128,8 @@ def test_who_wakes_up_late_loses_every_transition(opened: Opened) -> None:
     ):
         with pytest.raises(TakenOverError):
             change()
+    late.show({job.id: ("{}", False) for job in (queued, running)})
+    assert {(seen.shown, seen.takes_place) for seen in other.board()} == {(None, True)}
     assert sorted(statuses(other)) == [JobStatus.QUEUED, JobStatus.RUNNING]
     assert other.claim(queued.id) is not None
     assert late.claim(queued.id) is None  # the other one is sending it
@@ -258,8 +262,9 @@ def test_nothing_learned_late_outweighs_the_owners_word(opened: Opened) -> None:
 def test_a_late_answer_after_the_owners_word_is_kept_and_changes_nothing_else(opened: Opened) -> None:
     late, other, sent = taken_over(opened)
     other.settle_unknown(sent.id, was_charged=True)
-    with pytest.raises(TakenOverError):
-        late.mark_running(sent.id, "r1")
+    for request_id in ("r1", "r2"):  # the first one stays
+        with pytest.raises(TakenOverError):
+            late.mark_running(sent.id, request_id)
     kept = other.get(sent.id)
     assert kept is not None
     assert (kept.status, kept.request_id) == (JobStatus.LOST, "r1")
@@ -322,6 +327,23 @@ def test_a_job_that_waits_for_a_key_goes_to_who_has_it_unless_it_is_being_sent(o
     one.claim(sending.id)  # its key has just come, and what was published last is a moment old
     assert [taken.id for taken in other.take_parked([parked.id, sending.id, waiting.id])] == [parked.id]
     assert one.updates().own == {sending.id, waiting.id}
+
+
+def test_what_was_asked_of_a_run_is_not_asked_of_the_next_one_nor_of_a_deleted_job(opened: Opened) -> None:
+    ledger, problem = opened(), JobProblem.from_code("video_lost", request_id="request-1")
+    lost, gone = added(ledger), added(ledger)
+    for sent in (lost, gone):
+        ledger.claim(sent.id)
+        ledger.mark_running(sent.id, f"request of {sent.id}")
+    ledger.record_request(lost.id, "stop")
+    assert ledger.updates().requests == {lost.id: "stop"}
+    for sent in (lost, gone):
+        ledger.mark_lost(sent.id, problem)
+    assert ledger.retry_lost(lost.id) is not None
+    assert ledger.updates().requests == {}
+    ledger.hide(gone.id)
+    ledger.record_request(gone.id, "stop")
+    assert ledger.to_delete() == [gone.id]
 
 
 def test_a_queued_job_may_be_cancelled_at_any_process(opened: Opened) -> None:
