@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from hunyuan_ui.endpoint.contract import Metrics
 from hunyuan_ui.errors import AccessError
 from hunyuan_ui.job import MICRO, JobStatus, Phase, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, engine_jobs
 from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.words import words
+from tests import stored_jobs
 from tests.engines import HEALTH, KINDS, TOOK_S, VIDEOS
 from tests.faults import oracle
 from tests.faults.rig import KEY, OWNER, SHORT_GETS, USD_PER_HOUR, Rig, click, ended, kill, next_job_works, until
@@ -95,6 +97,27 @@ async def test_a_lost_answer_is_made_good_where_the_list_carries_prompts(
         assert engine.posts()[job.request.prompt] == 1
     assert engine.engine.deleted == []
     oracle.check(rig.folder, engine)
+
+
+async def test_a_list_that_cannot_be_read_at_first_is_read_again(rig: Rig, engine: PaidService) -> None:
+    engine.engine.kind = "vllm"
+    unanswered(engine)
+    engine.on("GET", VIDEOS, [answer(500), answer(500)])
+    async with rig.running() as runner:
+        assert (await ended(runner, await click(runner))).status is JobStatus.DONE
+
+
+async def test_a_lost_answer_stays_in_doubt_where_somebody_else_sent_the_same(rig: Rig, engine: PaidService) -> None:
+    engine.engine.kind = "vllm"
+
+    def act(wire: Wire, received: Received) -> None:
+        for _ in range(2):
+            engine.engine.behave(received)
+        wire.reset()
+
+    engine.on("POST", VIDEOS, [Reply(act)])
+    async with rig.running() as runner:
+        assert (await ended(runner, await click(runner))).status is JobStatus.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -455,3 +478,35 @@ async def test_hours_in_which_the_engine_was_not_asked_cost_nothing_where_it_tel
     assert job.status is JobStatus.DONE
     assert job.inference_s == pytest.approx(seconds, abs=1.0)
     assert job.cost_microusd == pytest.approx(seconds / 3600 * USD_PER_HOUR * MICRO, rel=0.02)
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize(
+    ("passed_s", "predicted_s", "believed_s"), [(7200.0, 200.0, 7000.0), (0.0, 701.0, 7000.0), (0.0, 200.0, 60.0)]
+)
+async def test_seconds_that_an_engine_tells_count_if_they_are_expected_or_have_passed(
+    rig: Rig, passed_s: float, predicted_s: float, believed_s: float
+) -> None:
+    async with rig.running() as runner:
+        services = runner._services
+        sent_at = services.ledger.now() - passed_s
+        sent = stored_jobs.job(status=JobStatus.RUNNING, dialect="openai", sent_at=sent_at, predicted_s=predicted_s)
+        priced = engine_jobs.priced_by_time(services, sent, Metrics(inference_time=7000.0), 60.0)
+        assert (priced.inference_time, priced.cost) == (believed_s, pytest.approx(believed_s * USD_PER_HOUR / 3600))
+        untold = engine_jobs.priced_by_time(services, sent, Metrics(), None)
+        assert (untold.inference_time, untold.cost) == (None, sent.estimate_microusd / MICRO)
+
+
+@pytest.mark.usefixtures("engine")
+async def test_a_video_that_was_priced_is_not_priced_by_the_time_until_it_was_looked_for_again(rig: Rig) -> None:
+    async with rig.running() as runner:
+        services = runner._services
+        again = stored_jobs.job(status=JobStatus.RUNNING, dialect="openai", cost_microusd=20_000, inference_s=50.0)
+        assert engine_jobs.priced_by_time(services, again, Metrics(), 7000.0).cost is None
+        assert engine_jobs.engine_usage(services, replace(again, status=JobStatus.DOWNLOADING), 7000.0) == {}
+
+
+def test_a_run_can_be_stopped_only_until_its_video_is_made() -> None:
+    running = stored_jobs.job(status=JobStatus.RUNNING, dialect="openai", request_id="video_gen_" + "0f" * 16)
+    assert engine_jobs.can_be_stopped(running)
+    assert not engine_jobs.can_be_stopped(replace(running, status=JobStatus.DOWNLOADING))
