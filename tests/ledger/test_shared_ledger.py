@@ -471,6 +471,22 @@ def test_a_refused_job_is_taken_back_under_its_own_visitor_while_it_waits(opened
 
 # what is shared besides the jobs
 
+
+def test_a_pause_ends_only_where_no_reason_for_it_is_left(opened: Opened) -> None:
+    one, other = opened("one"), opened("other")
+    problem = JobProblem.from_code("out_of_credits")
+    one.pause(600.0, problem)
+    other.pause(0.0, problem)  # the reason stays although this process has waited long enough
+    other.pause(5.0, None)  # nor does a rate limit end it
+    pause = one.updates().pause
+    assert pause is not None
+    assert (pause.wait_s > 590, pause.problem) == (True, problem)
+    other.pause(0.0, None)
+    pause = one.updates().pause
+    assert pause is not None
+    assert (pause.wait_s, pause.problem) == (0.0, None)
+
+
 LIVE_LONGER = "UPDATE workers SET seen_at = seen_at + 60"
 
 
