@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,6 +17,7 @@ from hunyuan_ui.errors import AccessError, SpendLimitError
 from hunyuan_ui.job import Job, JobStatus, Phase, Visitor
 from hunyuan_ui.jobs import JobRunner, dispatcher
 from hunyuan_ui.jobs.services import KEY as KEY_NOTE
+from hunyuan_ui.ledger.replica_updates import SharedJob
 from hunyuan_ui.settings import Secret
 from hunyuan_ui.ui.owner import OwnerEvents
 from hunyuan_ui.words import words
@@ -26,7 +28,7 @@ from tests.faults.rig import KEY, OWNER, STRANGER, Rig, click, ended, kill
 from tests.faults.service import COST_USD, PaidService
 from tests.faults.test_other_key import with_accounts
 from tests.postgres_server import PostgresServer
-from tests.stored_jobs import url_in
+from tests.stored_jobs import job, url_in
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
@@ -144,6 +146,23 @@ async def test_a_visitor_sees_the_same_phase_and_then_the_same_video_at_both(rig
         assert one.videos.signature(made) == other.videos.signature(made)
         assert (await one.videos.opened(job_id, other.videos.signature(made))).id == job_id
         assert (await other.videos.video(made)).is_file()
+
+
+async def test_what_another_process_said_of_a_job_is_shown_only_while_it_fits(rig: Rig) -> None:
+    async with rig.running() as runner:
+        replicas = runner._replicas
+        assert replicas is not None
+
+        def shown(status: JobStatus, **said: object) -> tuple[Phase, float | None]:
+            state = replicas.published_state(SharedJob(job(status=status), "another's", True, json.dumps(said)))
+            return state.phase, state.retry_in_s
+
+        rendering, paused = Phase.RENDERING.value, Phase.PAUSED.value
+        assert shown(JobStatus.RUNNING, phase=rendering, progress=0.5) == (Phase.RENDERING, None)
+        assert shown(JobStatus.DOWNLOADING, phase=rendering, progress=0.5) == (Phase.DOWNLOADING, None)
+        now = runner._services.ledger.now()
+        assert shown(JobStatus.QUEUED, phase=paused, retry_at=now + 60) == (Phase.PAUSED, pytest.approx(60, abs=5))
+        assert shown(JobStatus.QUEUED, phase=paused, retry_at=now - 60) == (Phase.PAUSED, 0.0)
 
 
 async def test_jobs_of_one_that_died_go_on_at_a_start_soon_after(rig: Rig, service: PaidService) -> None:
