@@ -16,8 +16,10 @@ import pytest
 from hunyuan_ui.errors import AccessError, SpendLimitError
 from hunyuan_ui.job import Job, JobStatus, Phase, Visitor
 from hunyuan_ui.jobs import JobRunner, dispatcher
+from hunyuan_ui.jobs.replicas import Board
 from hunyuan_ui.jobs.services import KEY as KEY_NOTE
 from hunyuan_ui.ledger.replica_updates import SharedJob
+from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret
 from hunyuan_ui.ui.owner import OwnerEvents
 from hunyuan_ui.words import words
@@ -129,6 +131,32 @@ async def test_at_most_so_many_are_in_flight_at_both_together(rig: Rig, service:
     oracle.check(rig.folder, service)
 
 
+async def test_in_public_one_visitor_has_one_in_flight_at_both_together(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hunyuan_ui.limits.SECONDS_BETWEEN_SUBMITS", 0.0)
+    rig.settings = PUBLIC
+    service.is_held = True
+    async with two(rig) as (one, other):
+
+        async def sent(visitor: Visitor, runner: JobRunner) -> str:
+            job_id = await click(runner, visitor=visitor)
+
+            async def is_sent() -> bool:
+                return (await runner.view(job_id, visitor)).job.is_sent
+
+            await until(is_sent)
+            return job_id
+
+        first = await sent(STRANGER, one)
+        second = await click(other, visitor=STRANGER)
+        await sent(NEIGHBOUR, other)  # overtakes it
+        assert (await other.view(second, STRANGER)).job.status is JobStatus.QUEUED
+        service.is_held = False
+        for job_id in (first, second):
+            assert (await ended(one, job_id, STRANGER)).status is JobStatus.DONE
+
+
 async def test_a_visitor_sees_the_same_phase_and_then_the_same_video_at_both(rig: Rig, service: PaidService) -> None:
     async with two(rig) as (one, other):
         service.is_held = True
@@ -159,10 +187,50 @@ async def test_what_another_process_said_of_a_job_is_shown_only_while_it_fits(ri
 
         rendering, paused = Phase.RENDERING.value, Phase.PAUSED.value
         assert shown(JobStatus.RUNNING, phase=rendering, progress=0.5) == (Phase.RENDERING, None)
+        assert shown(JobStatus.SUBMITTING, phase=rendering) == (Phase.RENDERING, None)  # v1 answers with the video
         assert shown(JobStatus.DOWNLOADING, phase=rendering, progress=0.5) == (Phase.DOWNLOADING, None)
         now = runner._services.ledger.now()
         assert shown(JobStatus.QUEUED, phase=paused, retry_at=now + 60) == (Phase.PAUSED, pytest.approx(60, abs=5))
         assert shown(JobStatus.QUEUED, phase=paused, retry_at=now - 60) == (Phase.PAUSED, 0.0)
+
+
+async def test_a_job_that_has_just_been_stored_is_seen_at_once_by_who_asks_for_it(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hunyuan_ui.jobs.replicas.BOARD_FRESH_S", 600.0)
+    service.is_held = True
+    async with two(rig) as (one, other):
+        replicas = other._replicas
+        assert replicas is not None
+        known = await replicas.board()
+        job_id = await click(one)
+        assert await replicas.board() == known
+        assert job_id in (await replicas.board(job_id)).seen
+        service.is_held = False
+        assert (await ended(one, job_id)).status is JobStatus.DONE
+
+
+async def test_what_takes_no_slot_is_counted_neither_in_flight_nor_as_next() -> None:
+    states = [(status, takes) for status in (JobStatus.QUEUED, JobStatus.DOWNLOADING) for takes in (True, False)]
+    seen = [SharedJob(job(status=status), "another's", takes, None) for status, takes in states]
+    board = Board({one.job.id: one for one in seen}, 0.0)
+    next_one, parked, loading, _ = (one.job for one in seen)
+    assert (board.ready(), board.parked(), board.in_flight()) == ([next_one], [parked], [loading])
+    assert board.waiting() == [next_one, parked]
+
+
+async def test_a_price_that_one_has_learned_is_told_at_both(rig: Rig) -> None:
+    async with two(rig) as (one, other):
+        request = VideoRequest(prompt="a heron")
+        first = one.estimate(request, "owner")
+        for _ in range(3):
+            await ended(one, await click(one))
+        assert one.estimate(request, "owner") != first
+
+        async def is_the_same() -> bool:
+            return other.estimate(request, "owner") == one.estimate(request, "owner")
+
+        await until(is_the_same)
 
 
 async def test_jobs_of_one_that_died_go_on_at_a_start_soon_after(rig: Rig, service: PaidService) -> None:
