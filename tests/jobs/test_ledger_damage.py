@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobProblem, JobStatus
+from hunyuan_ui.jobs import services
+from hunyuan_ui.ledger import Opened
 from tests.fake_service import FakeService
 from tests.jobs.test_data_folder_watch import (
     FOR_EVER,
@@ -116,3 +119,31 @@ async def test_a_ledger_that_grows_and_a_log_that_is_emptied_are_no_damage(folde
             await runner.delete(job_id, VISITOR)
             assert runner.problem is None
         assert runner.is_healthy
+
+
+async def test_a_log_that_was_taken_away_is_noticed_before_anything_is_sent(folder: Path, service: FakeService) -> None:
+    async with running(folder, service) as runner:
+        sent = await rendering(runner)
+        (folder / "ledger.sqlite3-wal").unlink()
+        assert await refusal(runner) == "folder_replaced"
+    assert service.posts == 1
+    finish(service)
+    async with running(folder, service) as runner:
+        assert (await ended(runner, sent)).status is JobStatus.DONE
+
+
+async def test_a_start_on_a_full_disk_makes_room_with_what_was_kept_for_that(
+    folder: Path, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_ledger, reserve = services.open_ledger, folder / "ballast"
+
+    def open_while_full(path: Path, *, can_write: bool = True) -> Opened:
+        if can_write and reserve.exists():
+            raise StorageError("disk_full")
+        return open_ledger(path, can_write=can_write)
+
+    async with running(folder, service):
+        assert reserve.exists()
+    monkeypatch.setattr(services, "open_ledger", open_while_full)
+    async with running(folder, service) as runner:
+        assert runner.problem is None
