@@ -13,14 +13,17 @@ import psycopg
 import pytest
 
 from hunyuan_ui import ledger
-from hunyuan_ui.errors import SettingsError
+from hunyuan_ui.data_folder import DataFolder
+from hunyuan_ui.errors import SettingsError, StorageError
 from hunyuan_ui.jobs import build_runner
+from hunyuan_ui.jobs.services import build_services
 from hunyuan_ui.ledger.postgres import open_postgres
 from hunyuan_ui.ledger.schema import MIGRATIONS
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.words import words
 from tests.app_process import ROOT, modules_of_an_import
 from tests.postgres_server import PASSWORD, PostgresServer
+from tests.stored_jobs import added
 
 SECRET = "tr0mb0ne"
 WRONG_ADDRESSES = [
@@ -88,6 +91,20 @@ def test_tables_of_a_newer_version_are_left_alone(tmp_path: Path, postgres_serve
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("INSERT INTO migrations VALUES (%s, 'later', 0)", [len(MIGRATIONS) + 1])
     assert started(url, tmp_path).facts["problem"]["key"] == "setting.database_newer"
+
+
+@pytest.mark.anyio
+async def test_a_start_in_a_folder_that_takes_no_write_stores_nothing_in_the_database(
+    tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    folder = DataFolder(tmp_path / "data", min_free_bytes=0, is_shared=True)
+    folder.refuse(StorageError("disk_read_only"))
+    settings = Settings(data_dir=folder.path, database_url=Secret(postgres_server.url(tmp_path)))
+    services = build_services(settings, folder=folder)
+    with pytest.raises(StorageError, match="disk_read_only"):
+        added(services.ledger)
+    assert services.ledger.jobs(None) == []
+    await services.close()
 
 
 def test_without_the_package_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
