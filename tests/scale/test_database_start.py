@@ -101,10 +101,12 @@ async def test_a_start_in_a_folder_that_takes_no_write_stores_nothing_in_the_dat
     folder.refuse(StorageError("disk_read_only"))
     settings = Settings(data_dir=folder.path, database_url=Secret(postgres_server.url(tmp_path)))
     services = build_services(settings, folder=folder)
-    with pytest.raises(StorageError, match="disk_read_only"):
-        added(services.ledger)
-    assert services.ledger.jobs(None) == []
-    await services.close()
+    try:
+        with pytest.raises(StorageError, match="disk_read_only"):
+            added(services.ledger)
+        assert services.ledger.jobs(None) == []
+    finally:
+        await services.close()
 
 
 def test_without_the_package_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
