@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -290,6 +291,7 @@ async def test_the_owner_sees_which_processes_there_are_and_what_each_has(rig: R
         seen = await one.owner.replicas(OWNER)
         assert [(replica.waiting, replica.is_this) for replica in seen] == [(2, True), (0, False)]
         assert all(replica.seen_s_ago < 5 for replica in seen)
+        assert {replica.name for replica in seen} == {socket.gethostname()}  # without a port where none is set
         owner_page = await OwnerEvents(other)._owner_page(OWNER, words(), 20)
         assert [text.split(": ")[-1] for text in owner_page["replicas"]] == ["2 waiting, 1 sent.", "0 waiting, 0 sent."]
         assert ["this one" in text for text in owner_page["replicas"]] == [False, True]
