@@ -20,6 +20,7 @@ _MAX_TABLE: Final = 4 * 2**20
 _MAX_BOXES: Final = 100_000  # boxes per container; a file of nothing but empty boxes must not stall the parser
 
 _OF_FILMS: Final = (b"ftyp", b"moov", b"mdat", b"moof")  # boxes that a film cannot lack
+_OF_FRAGMENTS: Final = (*_OF_FILMS, b"styp", b"sidx", b"emsg", b"prft", b"uuid", b"free", b"skip", b"mfra")
 
 WHOLE_FILE: Final = reason("file")
 
@@ -33,7 +34,10 @@ class Box(NamedTuple):
 
 
 def boxes(file: BinaryIO, start: int, end: int, parent: Reason = WHOLE_FILE) -> Iterator[Box]:
-    """Yield the boxes between two offsets, which they must fill exactly; errors name the parent."""
+    """Yield the boxes between two offsets, which they must fill exactly; errors name the parent.
+
+    Inside of another box, a few more bytes are accepted, as players do: QuickTime ends a list of boxes by a zero.
+    """
     for index in range(_MAX_BOXES):
         if start >= end:
             return
@@ -42,12 +46,14 @@ def boxes(file: BinaryIO, start: int, end: int, parent: Reason = WHOLE_FILE) -> 
         kind = head[4:8]
         if parent == WHOLE_FILE and index == 0 and kind not in FILM_STARTS:
             raise MediaError("not_a_video")
+        if len(head) < 8 and parent != WHOLE_FILE:
+            return
         if len(head) < 8:
             cut_short("ends_inside_box", parent=parent)
         length, payload = int.from_bytes(head[:4], "big"), 8
         if length == 1:
             length, payload = int.from_bytes(head[8:16], "big"), 16
-        elif length == 0 and parent == WHOLE_FILE:
+        elif length == 0:
             length = end - start
         if length < payload or length > end - start:
             cut_short("box_too_long", kind=shown(kind), length=length, parent=parent, left=end - start)
@@ -66,13 +72,19 @@ def outer_boxes(file: BinaryIO, size: int) -> list[Box]:
         found.extend(boxes(file, 0, size))
     except MediaError:
         kinds = {box.kind for box in found}
-        # A truncated fragment leaves such bytes as well.
-        if not {b"moov", b"mdat"} <= kinds or b"moof" in kinds:
+        if not {b"moov", b"mdat"} <= kinds:
             raise
         file.seek(found[-1].end)
-        if file.read(8)[4:] in _OF_FILMS:
+        rest = file.read(8)
+        if rest[4:] in _OF_FILMS or (b"moof" in kinds and _may_begin_a_fragment(rest)):
             raise
     return found
+
+
+def _may_begin_a_fragment(head: bytes) -> bool:
+    """Whether these up to 8 bytes may be the beginning of a truncated fragment: no index tells how many there are."""
+    kind = head[4:]
+    return any(one.startswith(kind) for one in _OF_FRAGMENTS) if kind else not head.isspace()
 
 
 def children(file: BinaryIO, box: Box) -> dict[bytes, list[Box]]:
@@ -112,6 +124,17 @@ def entries(table: bytes, columns: int, *, width: int = 4) -> list[tuple[int, ..
     if len(table) < 8 + count * row.size:
         cut_short("table_too_small")
     return list(row.iter_unpack(table[8 : 8 + count * row.size]))
+
+
+def compact_sizes(table: bytes) -> list[int]:
+    """Return the numbers of a compact size table (`stz2`): of 4, 8 or 16 bits each."""
+    bits, count = number(table, 7, 1), number(table, 8)
+    if bits not in (4, 8, 16) or len(table) < 12 + (count * bits + 7) // 8:
+        cut_short("table_too_small")
+    rows = table[12 : 12 + (count * bits + 7) // 8]
+    if bits == 4:
+        return [half for pair in rows for half in (pair >> 4, pair & 15)][:count]
+    return [size for (size,) in struct.iter_unpack(">B" if bits == 8 else ">H", rows)]
 
 
 class ChunkPlaces(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -10,7 +11,19 @@ from typing import BinaryIO, Final, NamedTuple
 from hunyuan_ui.errors import MediaError
 from hunyuan_ui.file_type import MOV, MP4, VideoType
 from hunyuan_ui.media.decoding import decoding, type_of
-from hunyuan_ui.media.mp4_boxes import Box, children, cut_short, entries, number, only, opened, outer_boxes, payload_of
+from hunyuan_ui.media.mp4_boxes import (
+    Box,
+    children,
+    compact_sizes,
+    cut_short,
+    entries,
+    number,
+    only,
+    opened,
+    outer_boxes,
+    payload_of,
+)
+from hunyuan_ui.request import FPS
 
 _OF_BOXES: Final = (MP4, MOV)
 
@@ -77,7 +90,8 @@ def facts(path: Path) -> VideoFacts:
         track = _walk(file, size)
     if track.is_fragmented:
         return _facts_of_packets(path)
-    seconds = track.ticks / track.timescale
+    # A single picture needs no duration: it counts as one of the model's frames.
+    seconds = track.ticks / track.timescale or 1 / FPS
     return VideoFacts(track.width, track.height, track.frames / seconds, track.frames, seconds)
 
 
@@ -117,21 +131,21 @@ def _video_track(file: BinaryIO, media: dict[bytes, list[Box]], size: int, *, is
     if not (timescale and width and height):
         raise MediaError("not_a_video")
     runs = entries(payload_of(file, only(table, b"stts")), 2)
-    frames, ticks = sum(count for count, _ in runs), sum(count * delta for count, delta in runs)
+    ticks, frames = sum(count * delta for count, delta in runs), 0
     if not is_fragmented:
-        if not ticks:
+        frames = _check_samples(file, table, size)
+        if not frames or (frames > 1 and not ticks):
             cut_short("no_duration")
-        _check_samples(file, table, frames, size)
     return _Track(width, height, timescale, ticks, frames, is_fragmented)
 
 
-def _check_samples(file: BinaryIO, table: dict[bytes, list[Box]], frames: int, size: int) -> None:
-    """Reject an index that points past the end of the file, which a `size 0` box at the end would hide."""
-    sizes = payload_of(file, only(table, b"stsz"))
-    fixed, count = number(sizes, 4), number(sizes, 8)
-    if count != frames:
-        cut_short("pictures_and_times", count=count, times=frames)
-    ends = [0, *accumulate(size for (size,) in entries(sizes[4:], 1))] if not fixed else None
+def _check_samples(file: BinaryIO, table: dict[bytes, list[Box]], size: int) -> int:
+    """Reject an index that points past the end of the file, which a `size 0` box at the end would hide.
+
+    Returns:
+        The number of pictures. Players do not mind if there are more or fewer times than these.
+    """
+    count, end_of = _sizes(file, table)
     is_long = b"co64" in table
     offsets = entries(payload_of(file, only(table, b"co64" if is_long else b"stco")), 1, width=8 if is_long else 4)
     runs = entries(payload_of(file, only(table, b"stsc")), 3)
@@ -140,12 +154,27 @@ def _check_samples(file: BinaryIO, table: dict[bytes, list[Box]], frames: int, s
         while run + 1 < len(runs) and runs[run + 1][0] <= chunk:
             run += 1
         last = min(first + (runs[run][1] if runs else 0), count)
-        length = (last - first) * fixed if ends is None else ends[last] - ends[first]
+        length = end_of(last) - end_of(first)
         if offset + length > size:
             cut_short("picture_outside", picture=last, count=count, end=offset + length, size=size)
         first = last
     if first != count:
         cut_short("pictures_without_place", placed=first, count=count)
+    return count
+
+
+def _sizes(file: BinaryIO, table: dict[bytes, list[Box]]) -> tuple[int, Callable[[int], int]]:
+    """Return the number of pictures, and a function to the bytes that so many of them take."""
+    if b"stz2" in table and b"stsz" not in table:
+        compact = payload_of(file, table[b"stz2"][0])
+        count, ends = number(compact, 8), [0, *accumulate(compact_sizes(compact))]
+    else:
+        sizes = payload_of(file, only(table, b"stsz"))
+        fixed, count = number(sizes, 4), number(sizes, 8)
+        if fixed:
+            return count, lambda pictures: pictures * fixed
+        ends = [0, *accumulate(size for (size,) in entries(sizes[4:], 1))]
+    return count, ends.__getitem__
 
 
 def _facts_of_packets(path: Path) -> VideoFacts:

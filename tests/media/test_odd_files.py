@@ -1,0 +1,98 @@
+"""Files that players play although they are not as most programs write them: none of them is cut short."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hunyuan_ui.media import VideoFacts, check_video, encode_mp4, facts
+from tests.media.test_media import clip as clip
+from tests.media.test_media import fragmented, planes, refusal
+from tests.mp4_parts import outer_boxes, with_moov
+
+
+@pytest.mark.parametrize(
+    "rest", [b"\r\n", b"\n", b"0\r\n\r\n", bytes(5), b"<!-- served by a cache -->"], ids=lambda rest: f"{rest!r}"
+)
+def test_bytes_after_the_last_fragment_that_are_none_are_ignored(clip: Path, tmp_path: Path, rest: bytes) -> None:
+    path = tmp_path / "fragmented.mp4"
+    fragmented(clip, path, "frag_every_frame")
+    data = path.read_bytes()
+    end = next(start for kind, start, _ in outer_boxes(data) if kind == b"mfra")
+    for whole in (data, data[:end]):
+        path.write_bytes(whole + rest)
+        check_video(path)
+        assert facts(path).frames == 29
+
+
+def grown(moov: bytes, at: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """Return an index in which one box, itself included, has another payload."""
+    within = (b"moov", b"trak", b"mdia", b"minf", b"stbl", at)
+    kinds = within[: within.index(at) + 1]
+    start = moov.index(at) - 4
+    (size,) = struct.unpack_from(">I", moov, start)
+    payload = change(moov[start + 8 : start + size])
+    data = bytearray(moov[: start + 8] + payload + moov[start + size :])
+    for kind in kinds:
+        place = data.index(kind) - 4
+        length = struct.unpack_from(">I", data, place)[0] + len(payload) + 8 - size
+        struct.pack_into(">I", data, place, length)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("end", [bytes(4), bytes(8), bytes(12), b"\0"])
+@pytest.mark.parametrize("at", [b"moov", b"trak", b"mdia", b"stbl"])
+def test_a_list_of_boxes_may_end_by_a_zero_as_quicktimes_do(clip: Path, tmp_path: Path, at: bytes, end: bytes) -> None:
+    path = tmp_path / "clip.mov"
+    path.write_bytes(with_moov(clip.read_bytes(), lambda moov: grown(moov, at, lambda inside: inside + end)))
+    check_video(path)
+    assert facts(path) == facts(clip)
+
+
+@pytest.mark.parametrize("bits", [4, 8, 16])
+def test_a_compact_table_of_sizes_is_read(tmp_path: Path, bits: int) -> None:
+    clip = tmp_path / "clip.mp4"
+    encode_mp4(clip, 64, 48, 24, planes(64, 48, 5))
+    data = clip.read_bytes()
+
+    def compact(payload: bytes) -> bytes:
+        sizes = struct.unpack(">5I", payload[12:])
+        if bits == 4:
+            packed = bytes((0x11, 0x11, 0x10))
+        elif bits == 8:
+            packed = bytes(min(size, 255) for size in sizes)
+        else:
+            packed = struct.pack(">5H", *sizes)
+        return bytes(7) + bytes([bits]) + struct.pack(">I", 5) + packed
+
+    data = with_moov(data, lambda moov: grown(moov, b"stsz", compact)).replace(b"stsz", b"stz2")
+    assert refusal(clip, data) is None
+    assert facts(clip).frames == 5
+    if bits == 16:
+        check_video(clip)
+        assert refusal(clip, data[:-20]) is not None
+    assert refusal(clip, data.replace(bytes(7) + bytes([bits]), bytes(7) + b"\x07")) is not None
+
+
+@pytest.mark.parametrize("more", [-1, 1, 5])
+def test_a_picture_more_or_less_than_times_is_no_missing_one(clip: Path, tmp_path: Path, more: int) -> None:
+    data = bytearray(clip.read_bytes())
+    at = data.index(b"stts") + 12
+    struct.pack_into(">I", data, at, 29 + more)
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(data)
+    check_video(path)
+    assert facts(path).frames == 29
+
+
+def test_one_picture_without_a_duration_is_a_video(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    encode_mp4(path, 64, 48, 24, planes(64, 48, 1))
+    data = bytearray(path.read_bytes())
+    struct.pack_into(">I", data, data.index(b"stts") + 16, 0)
+    path.write_bytes(data)
+    check_video(path)
+    assert facts(path) == VideoFacts(64, 48, 24.0, 1, 1 / 24)
