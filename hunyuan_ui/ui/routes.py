@@ -6,14 +6,14 @@ They are under /gradio_api because a server-side renderer in front of Gradio han
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from hunyuan_ui.errors import AccessError
-from hunyuan_ui.job import Visitor, is_id
+from hunyuan_ui.job import Job, Visitor, is_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.ui.batch import build_list_routes
 from hunyuan_ui.ui.example_loops import build_loop_route
@@ -24,7 +24,7 @@ from hunyuan_ui.ui.page_json import guarded, json_answer
 from hunyuan_ui.ui.payment import allowances, held_by
 from hunyuan_ui.ui.price_texts import build_price_route, job_json
 from hunyuan_ui.ui.prompt_panel import build_prompt_route
-from hunyuan_ui.ui.variations import LOOKED_BACK, click_of
+from hunyuan_ui.ui.variations import LOOKED_BACK, click_of, is_whole
 from hunyuan_ui.ui.views import as_json, next_poll_s
 from hunyuan_ui.ui.visitor import token_sent
 from hunyuan_ui.words import words_for
@@ -71,7 +71,7 @@ class JobPages:
         are_together = any(view.job.in_click for view in views)
         known = await self._runner.jobs(visitor, limit=LOOKED_BACK) if are_together else []
         say = words_for(request.cookies, request.headers)
-        jobs = [{**as_json(view, say), "click": click_of(view.job.id, known)} for view in views]
+        jobs = [{**as_json(view, say), **_click(view.job, known)} for view in views]
         return json_answer({"jobs": jobs, "next_poll_s": next_poll_s(views)})
 
     async def one(self, request: Request) -> Response:
@@ -88,7 +88,7 @@ class JobPages:
                 return json_answer({})
             raise
         say = words_for(request.cookies, request.headers)
-        return json_answer({**job_json(view, self._runner, say), "click": click_of(job_id, known)})
+        return json_answer({**job_json(view, self._runner, say), **_click(view.job, known)})
 
     async def allowance(self, request: Request) -> Response:
         """Return what is left of the visitor's limits, and which credentials of theirs the server has."""
@@ -108,6 +108,11 @@ class JobPages:
 
     def _visitor(self, request: Request) -> Visitor:
         return self._runner.visitor(token_sent(request))
+
+
+def _click(job: Job, known: list[Job]) -> dict[str, Any]:
+    """Return what the page follows a job's click by; `is_whole` is whether the whole click has arrived."""
+    return {"click": click_of(job.id, known), "is_whole": is_whole(job, known)}
 
 
 def _seconds(text: str) -> float:

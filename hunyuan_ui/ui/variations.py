@@ -72,6 +72,20 @@ def click_of(job_id: str, known: Iterable[Job]) -> Click | None:
     return {"id": own.click_id, "jobs": jobs} if len(jobs) > 1 and job_id in jobs else None
 
 
+def is_whole(job: Job, known: Iterable[Job]) -> bool:
+    """Whether every video of a job's click was stored: a server that is killed may have stored only some.
+
+    Args:
+        job: Any of the click's.
+        known: The same visitor's jobs.
+    """
+    click, wished = job.in_click, _wished(job.in_click)
+    if click is None or wished is None:
+        return True
+    placed = [one.in_click for one in known if one.in_click is not None]
+    return len({one.place for one in placed if one.click_id == click.click_id}) >= wished
+
+
 def again_id(job_id: str) -> str:
     """Return the id of a job's retry; the same however often the button is pressed."""
     return _follows(job_id, "again")

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from hunyuan_ui import limits
 from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus, Visitor, new_id
@@ -23,6 +24,7 @@ from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui import routes
 from hunyuan_ui.ui.health import HEALTH
 from hunyuan_ui.ui.routes import PAGES, build_routes
+from hunyuan_ui.ui.variations import variations
 from tests.fake_service import FakeService, answer
 
 pytestmark = pytest.mark.anyio
@@ -59,6 +61,22 @@ async def begun(runner: JobRunner, prompt: str = "a fox") -> str:
     job_id = new_id()
     await runner.submit(job_id, VideoRequest.parse({"prompt": prompt}), Visitor.from_token(TOKEN))
     return job_id
+
+
+async def test_a_click_of_which_only_some_videos_are_stored_is_told_from_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with asking(tmp_path, FakeService(polls_needed=10**9)) as (runner, ask):
+        click_id, wish = new_id(), VideoRequest.parse({"prompt": "a fox", "seed": 7})
+        specs = variations(click_id, wish, 2)
+        seen: list[tuple[bool, bool]] = []
+        monkeypatch.setattr(limits, "SECONDS_BETWEEN_SUBMITS", 0)
+        for spec in specs:  # between them the server may be killed
+            visitor = Visitor.from_token(TOKEN)
+            await runner.submit(spec.id, spec.request, visitor, in_click=spec.in_click)
+            listed = next(one for one in (await ask()).json()["jobs"] if one["id"] == click_id)
+            seen.append((listed["is_whole"], (await ask(f"/{click_id}")).json()["is_whole"]))
+        assert seen == [(False, False), (True, True)]
 
 
 async def test_what_can_be_asked_for_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

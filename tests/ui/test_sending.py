@@ -22,7 +22,7 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui import events
 from hunyuan_ui.ui.events import PageEvents
-from hunyuan_ui.ui.variations import COUNTS, again_id
+from hunyuan_ui.ui.variations import COUNTS, again_id, variations
 from tests.fake_service import FakeService, answer
 from tests.stored_jobs import job
 
@@ -120,6 +120,23 @@ async def test_a_page_on_which_an_own_key_was_chosen_spends_none_of_the_owners_m
         _, notice = await PageEvents(runner).send(asking(), new_id(), TOKEN, sent)
         assert "There is no API key to pay with" in notice["text"]
     assert service.posts == 0
+
+
+@pytest.mark.parametrize("stored", [1, 2, 3])
+async def test_the_same_click_again_starts_those_videos_that_a_killed_server_has_not_stored(
+    runner: JobRunner, service: FakeService, stored: int
+) -> None:
+    click_id, wish, visitor = new_id(), VideoRequest(prompt="a heron", seed=7), Visitor.from_token(TOKEN)
+    for spec in variations(click_id, wish, 4)[:stored]:
+        await runner.submit(spec.id, spec.request, visitor, in_click=spec.in_click)
+    form = {**wish.model_dump(), "variations": "4"}
+    sent = json.dumps({"form": form, "payer": "owner", "shown_usd": DEAR_USD, "is_confirmed": False})
+    for _ in range(2):
+        watched, notice = await PageEvents(runner).send(asking(), click_id, TOKEN, sent)
+        assert (len(watched["click"]["jobs"]), notice["text"]) == (4, "")
+    for spec in variations(click_id, wish, 4):
+        await runner.wait(spec.id, visitor, 10)
+    assert sorted(body["seed"] for body in service.bill) == [7, 8, 9, 10]
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])

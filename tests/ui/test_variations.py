@@ -12,7 +12,7 @@ from hunyuan_ui.job import InClick, Job, is_id, new_id
 from hunyuan_ui.ledger.schema import to_job, to_row
 from hunyuan_ui.request import MAX_SEED, VideoRequest
 from hunyuan_ui.ui.events import _send_more  # pyright: ignore[reportPrivateUsage]
-from hunyuan_ui.ui.variations import COUNTS, JobSpec, again_id, click_of, count_in, variations
+from hunyuan_ui.ui.variations import COUNTS, JobSpec, again_id, click_of, count_in, is_whole, variations
 from hunyuan_ui.words import words
 from tests.stored_jobs import NOON, job
 
@@ -48,6 +48,18 @@ def test_a_repeated_click_names_the_same_different_jobs(job_id: str, count: int,
     assert made == variations(job_id, wish, count)
     assert len({spec.id for spec in made}) == len({spec.request.seed for spec in made}) == count
     assert all(is_id(spec.id) and VideoRequest.parse(spec.request.model_dump()) for spec in made)
+
+
+def test_a_click_is_whole_once_all_its_videos_are_stored_in_whichever_attempt() -> None:
+    four = [stored(spec) for spec in variations(new_id(), WISH, 4)]
+    others = list(map(stored, variations(new_id(), WISH, 4)))
+    for count in range(1, 5):
+        assert {is_whole(one, [*others, *four[:count]]) for one in four[:count]} == {count == 4}
+    again = stored(JobSpec(again_id(four[1].id), WISH, four[1].in_click))
+    assert not is_whole(four[0], [*four[:3], again])
+    assert is_whole(four[0], [four[0], again, *four[2:]])
+    assert is_whole(job(), [])
+    assert is_whole(stored(JobSpec(new_id(), WISH, InClick(new_id(), 0, None))), [])  # of an older version
 
 
 def test_the_jobs_of_one_click_are_known_by_any_of_them_in_their_order() -> None:

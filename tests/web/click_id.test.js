@@ -246,6 +246,33 @@ test("a click is kept for the visitor who made it, and by a page that did not na
   assert.equal(keep.get(), "id-2");
 });
 
+test("that only some videos of a click are stored is told once no answer comes, and keeps its id for the others", () => {
+  clicks.begin();
+  clicks.partly("id-1"); // the server is still at it
+  assert.deepEqual(told, []);
+  wait(10001);
+  wait(501);
+  for (const id of ["id-1", "id-1", "id-2", ""]) clicks.partly(id);
+  assert.deepEqual(told.slice(-2), ["unanswered id-1", "partly id-1"]);
+  assert.equal(clicks.begin(), "id-1");
+  clicks.answered("id-1");
+  clicks.partly("id-1");
+  assert.equal(told.at(-1), "answered id-1");
+  assert.equal(clicks.begin(), "id-2");
+});
+
+test("that only some videos of a click are stored is told after a reload, and another reload keeps its id", () => {
+  clicks.begin();
+  for (let reloads = 0; reloads < 2; reloads += 1) {
+    open();
+    clicks.partly("id-1");
+    clicks.partly("id-1");
+    assert.deepEqual(told.splice(0), ["partly id-1"]);
+    assert.equal(clicks.left(), null);
+  }
+  assert.equal(clicks.begin(), "id-1");
+});
+
 test("that no answer came is told once for a press, also where Gradio gives up later, and again for the next one", () => {
   isOffline = true;
   clicks.begin();

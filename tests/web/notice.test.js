@@ -185,6 +185,15 @@ test("a refusal goes when its cause does: after its time, with a job's end, on a
   assert.ok(!isShown());
 });
 
+test("a click of which some videos are missing is said without alarm, until it is answered", () => {
+  browser.emit("unanswered", "id-1");
+  browser.emit("partly", "id-1");
+  assert.equal(page.part("text").textContent, "<partly>");
+  assert.ok(!box.classes.has("problem"));
+  browser.emit("answered", "id-1");
+  assert.ok(!isShown());
+});
+
 test("a click that never arrived is said without alarm, until the next one is answered", () => {
   browser.emit("unsent", "id-1");
   assert.equal(page.part("text").textContent, "<not_sent>");

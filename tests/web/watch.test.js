@@ -48,6 +48,7 @@ beforeEach(async () => {
       answered.push(id);
       if (left === id) left = null;
     },
+    partly: (id) => answered.push(`partly ${id}`),
     form: { refresh: () => answered.push("refresh") },
     left: () => left,
     settled: () => answered.push("settled"),
@@ -67,6 +68,15 @@ for (const sign of ["late", "unanswered"])
     assert.deepEqual(answered, ["click-1"]);
     assert.equal(card.part("prompt").textContent, "click-1");
   });
+
+test("a click is answered by its jobs once all of them are stored", async () => {
+  browser.emit("unanswered", "click-1");
+  await jobs(job("click-1", { is_whole: false }));
+  assert.deepEqual(answered, ["partly click-1"]);
+  browser.emit("late", "click-1");
+  await jobs(job("click-1", { is_whole: true }));
+  assert.deepEqual(answered, ["partly click-1", "click-1"]);
+});
 
 test("a click whose answer is on its way is looked for, and shown as soon as the server has it", async () => {
   const heard = browser.hear("begun");
@@ -390,6 +400,8 @@ for (const name of ["try-again", "look"])
 for (const [what, told, outcome] of [
   ["is under way", job("click-0"), "click-0"],
   ["has ended", done("click-0"), "click-0"],
+  ["has lost some of its videos", job("click-0", { is_whole: false }), "partly click-0"],
+  ["has lost some of its videos, and ended", { ...done("click-0"), is_whole: false }, "partly click-0"],
   ["was not received", {}, "unsent click-0"],
 ])
   test(`a click that had no answer before a reload is looked for, and ${what}`, async () => {

@@ -11,7 +11,7 @@ const ON_ITS_WAY_MS = 2000; // from reading that Generate must be pressed again 
 /**
  * @param {object} needs
  * @param {() => string} needs.newId
- * @param {(what: "late" | "answered" | "unanswered" | "unheard" | "unsent", id: string) => void} needs.tell
+ * @param {(what: "late" | "answered" | "unanswered" | "unheard" | "unsent" | "partly", id: string) => void} needs.tell
  * @param {(isDisabled: boolean) => void} needs.disable Disables the button.
  * @param {{get(): string | null, set(id: string): unknown, remove(): void}} needs.keep Keeps an id over a reload.
  * @param {() => number} [needs.now] Milliseconds.
@@ -23,6 +23,7 @@ export function createClicks({ newId, tell, disable, keep, now = () => performan
   let begunAt = 0;
   let isInvited = false; // the page has asked for another press
   let isUnanswered = false; // that no answer came to the last press was told
+  let isPartly = false; // that only some of its videos are stored was told
   /** @type {any} */
   let deadline;
   /** @type {any} */
@@ -84,7 +85,7 @@ export function createClicks({ newId, tell, disable, keep, now = () => performan
   function begin() {
     const id = hold();
     left = null;
-    isUnanswered = false;
+    isUnanswered = isPartly = false;
     begunAt = now();
     disable(true);
     stopTimers();
@@ -107,6 +108,14 @@ export function createClicks({ newId, tell, disable, keep, now = () => performan
     enableIn(ON_ITS_WAY_MS);
   }
 
+  /** Handle that the server has stored some videos of an id: it may still store the others until it has failed. */
+  function partly(id) {
+    if (!pending || id !== pending || isPartly || !(isUnanswered || id === left)) return;
+    isPartly = true;
+    left = null;
+    invite("partly", id);
+  }
+
   /** Handle that the server does not know the click that had no answer; should it still arrive, its id is in use. */
   function unsent(id) {
     if (id !== left) return;
@@ -115,7 +124,7 @@ export function createClicks({ newId, tell, disable, keep, now = () => performan
     invite("unsent", id);
   }
 
-  return { pressed, begin, answered, settled, unsent, left: () => left };
+  return { pressed, begin, answered, partly, settled, unsent, left: () => left };
 }
 
 /**

@@ -145,10 +145,11 @@ export function notice({ element, props, watch }) {
   part("secret").addEventListener("input", () => isToWait || showText(part("wrong"), ""));
   on("paid", paid);
   for (const lost of ["unanswered", "unheard"]) on(lost, () => show(words.send_failed));
+  on("partly", () => show(words.partly, { isLimit: true, ends: ["answered"] }));
   on("unsent", () => show(words.not_sent, { isLimit: true }));
   on("failed", (what) => what === "watch" && show(words["gallery.unreachable"]));
   on("answered", () => {
-    if (isUnheard) show("");
+    if (isUnheard || endsWith.includes("answered")) show("");
   });
   // A notice is removed with its cause: the field was changed, the price or the payer is different.
   on("prompt", () => TEXTS.includes(cause) && show(""));

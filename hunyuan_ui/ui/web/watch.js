@@ -38,7 +38,8 @@ export function watch({ element, props, trigger, watch: onChange }) {
   const followed = createFollowed(tab, kept);
   const otherTabs = channel("hunyuan");
   const notify = createNotify(part("notify"), part("denied"));
-  const answered = (id) => window.hunyuan.answered(id);
+  // A click of which only some videos are stored needs another press.
+  const arrived = (id, { is_whole: isWhole }) => window.hunyuan[isWhole === false ? "partly" : "answered"](id);
   const say = (text) => (part("heard").textContent = text);
   const ended = createEnded(card, part, { change: stand, dismiss: dismissEverywhere, lookAgain, tryAgain });
   const underWay = createUnderWay(part, () => Boolean(props.value?.is_public), say);
@@ -66,7 +67,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
       followed.setActive(jobs);
       join(jobs.find((job) => job.click?.id === sent)?.click);
       emit("jobs", jobs);
-      for (const job of jobs) answered(job.id);
+      for (const job of jobs) arrived(job.id, job);
       for (const id of followed.endedBy(jobs)) await finish(id);
       show();
       return followed.hasAny() ? next_poll_s * 1000 : 0;
@@ -85,7 +86,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   const finish = async (id) => take(id, await askJob(id));
 
   function take(id, job) {
-    if (job.status) answered(id);
+    if (job.status) arrived(id, job);
     join(job.click);
     if (job.is_active) return;
     const { isNews, isWatched } = followed.end(id);
