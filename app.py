@@ -23,12 +23,23 @@ from starlette.middleware import Middleware
 from hunyuan_ui import log
 from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.jobs import build_runner
-from hunyuan_ui.startup import EndSignal, addresses, check_served, check_writable, describe, read_settings, say, stop
+from hunyuan_ui.startup import (
+    EndSignal,
+    addresses,
+    check_served,
+    check_temporary_folder,
+    check_writable,
+    describe,
+    read_settings,
+    say,
+    stop,
+)
 from hunyuan_ui.ui.gradio_import import without_stubs
 
 arguments = sys.argv[1:] if __name__ == "__main__" else []
 # Before the import of Gradio, which then reads some of the same variables, and crashes if one is invalid.
 settings = read_settings(arguments, Path(__file__).parent)
+check_temporary_folder(os.environ)
 without_stubs()
 
 from hunyuan_ui.ui.asset_cache import AssetMemory, PageCompression

@@ -103,6 +103,23 @@ def check_writable(served: Served) -> None:
         stop(SettingsError(served.name, "not_writable", folder=served.path))
 
 
+def check_temporary_folder(environ: Mapping[str, str]) -> None:
+    """Refuse to start if there is no temporary folder, for which Gradio asks when it is imported.
+
+    Args:
+        environ: The environment; it may name another folder for Gradio.
+
+    Raises:
+        SystemExit: With status 2 and a sentence that names the variable; nothing was started.
+    """
+    if environ.get("GRADIO_TEMP_DIR"):
+        return
+    try:
+        tempfile.gettempdir()
+    except OSError:
+        stop(SettingsError("TMPDIR", "temporary_folder"))
+
+
 def stop(error: SettingsError) -> NoReturn:
     """Exit with status 2 and the sentence of the error."""
     show(f"{_WORDS.sentence(error)}\n", sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import certifi
@@ -15,7 +16,7 @@ import uvicorn
 
 from hunyuan_ui.errors import SettingsError
 from hunyuan_ui.gradio_environment import DROPPED, NUMBERS, tidy
-from hunyuan_ui.startup import Served, check_writable, read_settings
+from hunyuan_ui.startup import Served, check_temporary_folder, check_writable, read_settings
 from hunyuan_ui.ui.served_files import served_folders
 from hunyuan_ui.words import words
 from tests.app_process import ROOT
@@ -268,3 +269,18 @@ def test_a_login_without_its_packages_says_what_to_install(monkeypatch: pytest.M
         tidy(dict(SPACE))
     assert 'pip install "gradio[oauth]"' in words().sentence(refused.value)
     tidy({**SPACE, "SYSTEM": ""})
+
+
+def test_a_machine_without_a_temporary_folder_is_told_so_unless_gradio_has_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none() -> str:
+        raise FileNotFoundError
+
+    check_temporary_folder({})
+    monkeypatch.setattr(tempfile, "gettempdir", none)  # as on a read-only disk
+    check_temporary_folder({"GRADIO_TEMP_DIR": "cache"})
+    with pytest.raises(SystemExit) as ended:
+        check_temporary_folder({"GRADIO_TEMP_DIR": ""})
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("TMPDIR: no temporary folder can be written")
