@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.app_process import RunningApp, running_app
+from tests.app_process import RunningApp, free_port, running_app
 from tests.browser.axe import broken_rules
 from tests.browser.paid_endpoint import paid_endpoint
 from tests.browser.steps import comes_to_rest_in_sight, generate_short, short, until, write
@@ -172,6 +173,30 @@ def test_they_stand_together_although_the_answer_to_their_click_is_lost(
         page.get_by_role("button", name="Close these videos").click()
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # like a returning visitor
         expect(page.locator(".variations")).to_be_hidden()
+
+
+@pytest.mark.parametrize("is_reloaded", [False, True])
+def test_those_that_a_killed_server_has_not_stored_are_started_by_another_press(
+    page: Page, tmp_path: Path, is_reloaded: bool
+) -> None:
+    port = free_port()
+    with paid_endpoint(seconds=JOB_S) as endpoint, ExitStack() as apps:
+        settings = {"port": port, **endpoint.settings}
+        killed = apps.enter_context(running_app(tmp_path, script="tests/killed_app.py", is_forked=False, **settings))
+        page.goto(killed.url)
+        ask_for_four(page, CLICK)
+        expect(page.locator("#generate")).to_contain_text("in all")
+        page.locator("#generate").click()
+        killed.process.wait(10)
+        apps.enter_context(running_app(tmp_path, **settings))
+        if is_reloaded:
+            page.reload()
+        expect(page.locator(".notice")).to_contain_text("only some videos of your last click were started")
+        expect(page.locator("#generate")).to_contain_text("in all")
+        page.locator("#generate").click()
+        expect(title(page)).to_have_text("4 of 4 ready")
+        expect(page.locator(".notice")).to_be_hidden()
+        assert sum(endpoint.posts.values()) == 4
 
 
 @pytest.mark.parametrize("gone", [(1,), (3,), (1, 1), (1, 1, 1)])
