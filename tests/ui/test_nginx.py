@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,26 @@ def test_the_lines_of_the_readme_are_all_that_a_prefix_needs(public: RunningApp,
         assert "event: complete" in called(f"{address}/app", "estimate", {"prompt": "x"})
 
 
+def test_behind_the_lines_of_the_readme_nobody_chooses_the_address_by_which_guesses_are_counted(tmp_path: Path) -> None:
+    (lines,) = re.findall(r"^```nginx\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    settings: dict[str, Any] = {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_ROOT_PATH": "/app"}
+    settings |= {"SEGMIND_API_KEY": "SG_0011223344556677", "HUNYUAN_UI_ACCESS_CODE": "hedgehogs"}
+    settings |= {"HUNYUAN_UI_DAILY_LIMIT_USD": "5"}
+    with (
+        running_app(tmp_path, **settings) as app,
+        nginx(tmp_path / "nginx", lines.replace("7860", str(app.port))) as address,
+    ):
+
+        def guess(number: int) -> str:
+            lie = {"x-forwarded-for": f"203.0.113.{number}", "x-access-code": "wrong", "x-hunyuan-visitor": new_id()}
+            return called(f"{address}/app", "submit", {"prompt": "x"}, lie)
+
+        with ThreadPoolExecutor(14) as strangers:
+            told = list(strangers.map(guess, range(14)))
+    assert sum("That is not the access code" in one for one in told) <= 11
+    assert sum("Too many codes were tried" in one for one in told) >= 3
+
+
 # limits of size and time
 
 
@@ -231,9 +252,9 @@ def test_a_proxy_that_ends_what_is_silent_ends_no_job(tmp_path: Path, heartbeat_
 JOB = f"{'ab' * 16}.{'cd' * 16}"
 
 
-def called(address: str, function: str, values: dict[str, Any]) -> str:
+def called(address: str, function: str, values: dict[str, Any], headers: dict[str, str] | None = None) -> str:
     """Call a function as the README's curl does, and return the outcome from its stream."""
-    headers, api = {"x-api-key": "SG_fedcba9876543210"}, f"{address}/gradio_api/call"
+    headers, api = headers or {"x-api-key": "SG_fedcba9876543210"}, f"{address}/gradio_api/call"
     begun = httpx.post(f"{api}/v2/{function}", json=values, headers=headers, timeout=60)
     said = ""
     try:
