@@ -179,8 +179,17 @@ def _sizes(file: BinaryIO, table: dict[bytes, list[Box]]) -> tuple[int, Callable
 
 def _facts_of_packets(path: Path) -> VideoFacts:
     with decoding(path) as (container, stream):
-        frames = sum(1 for packet in container.demux(stream) if packet.size)
-        fps = float(stream.average_rate or stream.guessed_rate or 0)
-        if not frames or not fps:
+        times = [packet.pts for packet in container.demux(stream) if packet.size]
+        frames = len(times)
+        if not frames:
             cut_short("no_duration")
+        # A file that was written as a stream may name no rate, and FFmpeg's guess is then the clock's.
+        fps = float(stream.average_rate or 0) or _rate_of(times, float(stream.time_base or 0)) or float(FPS)
         return VideoFacts(stream.width, stream.height, fps, frames, frames / fps)
+
+
+def _rate_of(times: list[int | None], tick_s: float) -> float:
+    """Return the frames per second by the times of the pictures; 0 if these do not tell it."""
+    known = [time for time in times if time is not None]
+    span_s = (max(known) - min(known)) * tick_s if known else 0.0
+    return (len(known) - 1) / span_s if span_s > 0 else 0.0

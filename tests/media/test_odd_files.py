@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
+from typing import Any, BinaryIO
 
+import av
 import pytest
 
 from hunyuan_ui.media import VideoFacts, check_video, encode_mp4, facts
 from tests.media.test_media import clip as clip
 from tests.media.test_media import fragmented, planes, refusal
 from tests.mp4_parts import outer_boxes, with_moov
+from tests.videos import encoded_bytes
 
 
 @pytest.mark.parametrize(
@@ -96,3 +101,39 @@ def test_one_picture_without_a_duration_is_a_video(tmp_path: Path) -> None:
     path.write_bytes(data)
     check_video(path)
     assert facts(path) == VideoFacts(64, 48, 24.0, 1, 1 / 24)
+
+
+class Stream(io.RawIOBase):
+    """A file that is written from its beginning to its end, as a stream is."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return self._file.write(data)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 9])
+@pytest.mark.parametrize("kind", ["webm", "matroska", "mp4"])
+def test_a_video_that_names_no_rate_is_as_long_as_its_pictures_say(tmp_path: Path, kind: str, frames: int) -> None:
+    source, path = tmp_path / "source", tmp_path / "stream"
+    source.write_bytes(encoded_bytes("webm", frames=frames))
+    options = {"movflags": "frag_keyframe+empty_moov"} if kind == "mp4" else {"live": "1"}
+    with av.open(source) as given, path.open("wb") as file:
+        made: Any = av.open(Stream(file), "w", format=kind, options=options)
+        with made:
+            copy = made.add_stream_from_template(given.streams.video[0])
+            copy.codec_context.framerate = Fraction(0, 1)
+            for packet in given.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream, packet.duration = copy, 0
+                    made.mux(packet)
+    check_video(path)
+    found = facts(path)
+    assert found.frames == frames
+    assert found.fps == pytest.approx(24, rel=0.03)
+    assert found.duration_s == pytest.approx(frames / 24, rel=0.03)
