@@ -109,20 +109,29 @@ def write_animation(video: Path, target: Path, *, kind: AnimationKind, side: int
 
 def _frame_at(video: Path, at_s: float | None, *, side: int | None = None) -> Image.Image:
     """Return the last frame that begins no later than a time, else the first; None means the poster's time."""
+    # A file without an index may be left at its end by a seek.
+    image = _image_at(video, at_s, side, seeks=True) or _image_at(video, at_s, side, seeks=False)
+    if image is None:
+        raise MediaError("not_a_video")
+    return image
+
+
+def _image_at(video: Path, at_s: float | None, side: int | None, *, seeks: bool) -> Image.Image | None:
     with decoding(video) as (container, stream):
         tick_s = float(stream.time_base or 1)
         if at_s is None:
             at_s = (stream.duration or 0) * tick_s * POSTER_AT
         else:
             stream.thread_type = "AUTO"  # a poster's few frames are decoded before threads have started
-        container.seek(int(at_s / tick_s), stream=stream)
+        if seeks:
+            container.seek(int(at_s / tick_s), stream=stream)
         seen = None
         for frame in container.decode(stream):
             if seen is not None and frame.pts is not None and frame.time > at_s + _EARLY_S:
                 break
             seen = frame
         if seen is None:
-            raise MediaError("not_a_video")
+            return None
         image: Image.Image = cast("Any", seen).to_image(**_scaling(stream, side))
         return image
 

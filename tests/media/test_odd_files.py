@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import av
 import pytest
 
-from hunyuan_ui.media import VideoFacts, check_video, encode_mp4, facts
+from hunyuan_ui.media import VideoFacts, check_video, encode_mp4, facts, is_poster, write_poster
 from tests.media.test_media import clip as clip
 from tests.media.test_media import fragmented, planes, refusal
 from tests.mp4_parts import outer_boxes, with_moov
@@ -137,3 +137,13 @@ def test_a_video_that_names_no_rate_is_as_long_as_its_pictures_say(tmp_path: Pat
     assert found.frames == frames
     assert found.fps == pytest.approx(24, rel=0.03)
     assert found.duration_s == pytest.approx(frames / 24, rel=0.03)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 9])
+@pytest.mark.parametrize("kind", ["mpegts", "flv", "matroska"])
+def test_a_file_without_an_index_has_a_poster(tmp_path: Path, kind: str, frames: int) -> None:
+    video, poster = tmp_path / "video", tmp_path / "poster.webp"
+    video.write_bytes(encoded_bytes(kind, "libx264", frames=frames))
+    check_video(video)
+    write_poster(video, poster)
+    assert is_poster(poster)
