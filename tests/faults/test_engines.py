@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from hunyuan_ui.endpoint.contract import Metrics
 from hunyuan_ui.errors import AccessError
 from hunyuan_ui.job import MICRO, JobStatus, Phase, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, engine_jobs
@@ -17,20 +16,14 @@ from hunyuan_ui.words import words
 from tests import stored_jobs
 from tests.engines import HEALTH, KINDS, TOOK_S, VIDEOS
 from tests.faults import oracle
-from tests.faults.rig import KEY, OWNER, SHORT_GETS, USD_PER_HOUR, Rig, click, ended, kill, next_job_works, until
+from tests.faults.one_engine import engine as engine
+from tests.faults.one_engine import running, talks
+from tests.faults.rig import OWNER, SHORT_GETS, USD_PER_HOUR, Rig, click, ended, kill, next_job_works, until
 from tests.faults.service import PaidService, video_of
 from tests.raw_service import Received, Reply, Wire, answer, html, huge, redirect, slow_body
 from tests.seen import seen
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
-
-
-@pytest.fixture
-def engine(rig: Rig, service: PaidService) -> PaidService:
-    """The service with an engine's API."""
-    rig.dialect = "openai"
-    service.engine.key = KEY
-    return service
 
 
 def unanswered(service: PaidService, count: int = 1) -> None:
@@ -326,13 +319,6 @@ async def test_only_real_progress_is_shown(rig: Rig, engine: PaidService, monkey
     assert {60.0, 90.0} <= set(told) <= {None, 60.0, 90.0}
 
 
-async def running(runner: JobRunner) -> str:
-    """Click, and return the job once its engine has it."""
-    job_id = await click(runner)
-    await until(lambda: seen(runner, job_id, OWNER).job.status is JobStatus.RUNNING)
-    return job_id
-
-
 @pytest.mark.parametrize("usd_per_hour", [None, 3.60])
 @pytest.mark.parametrize("refusals", [0, 2])
 async def test_a_run_can_be_stopped_where_the_engine_does_that_and_its_time_counts(
@@ -393,14 +379,6 @@ async def test_only_who_made_a_job_may_stop_its_run(rig: Rig, engine: PaidServic
     assert engine.engine.deleted == []
 
 
-def talks(service: PaidService, taken: object, job: object, *more: tuple[str, Reply]) -> None:
-    """Answer as an engine of another build."""
-    service.on("POST", VIDEOS, answer(200, taken))  # type: ignore[arg-type]
-    service.on("GET", f"{VIDEOS}/vid-12345", answer(200, job))  # type: ignore[arg-type]
-    for path, reply in (("content", answer(404)), *more):
-        service.on("GET", path if path.startswith("/") else f"{VIDEOS}/vid-12345/{path}", reply)
-
-
 @pytest.mark.parametrize(
     "taken",
     [
@@ -444,66 +422,6 @@ async def test_an_expired_job_ends(rig: Rig, engine: PaidService) -> None:
     talks(engine, {"id": "vid-12345", "status": "queued"}, {"id": "vid-12345", "status": "expired"})
     async with rig.running() as runner:
         assert (await ended(runner, await click(runner))).status is JobStatus.LOST
-
-
-@pytest.mark.parametrize("began", [0, 1, 1_600_000_000])
-@pytest.mark.parametrize("word", ["completed", "failed"])
-async def test_times_that_cannot_be_meant_cost_nothing_more(
-    rig: Rig, engine: PaidService, began: int, word: str
-) -> None:
-    job = {"id": "vid-12345", "status": word, "created_at": began, "completed_at": 1_764_300_000}
-    talks(engine, {"id": "vid-12345", "status": "queued"}, job, ("content", answer(200, video_of("any"))))
-    async with rig.running() as runner:
-        ending = await ended(runner, await click(runner))
-    assert ending.counted_microusd < 5 * MICRO
-    assert (ending.inference_s or 0.0) < 3600
-
-
-@pytest.mark.parametrize(("worked_s", "away_s", "seconds"), [(5, 36_000, 211.3), (600, 36_000, 600), (5, 30, 35)])
-async def test_hours_in_which_the_engine_was_not_asked_cost_nothing_where_it_tells_no_times(
-    rig: Rig, engine: PaidService, worked_s: float, away_s: float, seconds: float
-) -> None:
-    clock = [1_700_000_000.0]
-    rig.now = lambda: clock[0]
-    talks(engine, {"id": "vid-12345", "status": "queued"}, {"id": "vid-12345", "status": "in_progress"})
-    engine.on("GET", f"{VIDEOS}/vid-12345/content", answer(200, video_of("any")))
-    async with rig.running() as runner:
-        job_id = await running(runner)
-        clock[0] += worked_s
-        asked = engine.asked_of_jobs()
-        await until(lambda: engine.asked_of_jobs() > asked + 1)
-        engine.on("GET", f"{VIDEOS}/vid-12345", answer(200, {"id": "vid-12345", "status": "completed"}))
-        clock[0] += away_s  # as of a machine that slept
-        job = await ended(runner, job_id)
-    assert job.status is JobStatus.DONE
-    assert job.inference_s == pytest.approx(seconds, abs=1.0)
-    assert job.cost_microusd == pytest.approx(seconds / 3600 * USD_PER_HOUR * MICRO, rel=0.02)
-
-
-@pytest.mark.usefixtures("engine")
-@pytest.mark.parametrize(
-    ("passed_s", "predicted_s", "believed_s"), [(7200.0, 200.0, 7000.0), (0.0, 701.0, 7000.0), (0.0, 200.0, 60.0)]
-)
-async def test_seconds_that_an_engine_tells_count_if_they_are_expected_or_have_passed(
-    rig: Rig, passed_s: float, predicted_s: float, believed_s: float
-) -> None:
-    async with rig.running() as runner:
-        services = runner._services
-        sent_at = services.ledger.now() - passed_s
-        sent = stored_jobs.job(status=JobStatus.RUNNING, dialect="openai", sent_at=sent_at, predicted_s=predicted_s)
-        priced = engine_jobs.priced_by_time(services, sent, Metrics(inference_time=7000.0), 60.0)
-        assert (priced.inference_time, priced.cost) == (believed_s, pytest.approx(believed_s * USD_PER_HOUR / 3600))
-        untold = engine_jobs.priced_by_time(services, sent, Metrics(), None)
-        assert (untold.inference_time, untold.cost) == (None, sent.estimate_microusd / MICRO)
-
-
-@pytest.mark.usefixtures("engine")
-async def test_a_video_that_was_priced_is_not_priced_by_the_time_until_it_was_looked_for_again(rig: Rig) -> None:
-    async with rig.running() as runner:
-        services = runner._services
-        again = stored_jobs.job(status=JobStatus.RUNNING, dialect="openai", cost_microusd=20_000, inference_s=50.0)
-        assert engine_jobs.priced_by_time(services, again, Metrics(), 7000.0).cost is None
-        assert engine_jobs.engine_usage(services, replace(again, status=JobStatus.DOWNLOADING), 7000.0) == {}
 
 
 def test_a_run_can_be_stopped_only_until_its_video_is_made() -> None:
