@@ -19,6 +19,7 @@ from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.request import parameters
+from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.api import ApiCalls
 from hunyuan_ui.ui.waiting_calls import LONGEST_STATUS_WAIT_S, WAITING_FOR_ONE_JOB
 from hunyuan_ui.words import words
@@ -234,7 +235,9 @@ def test_thirty_three_calls_for_one_job_leave_the_next_caller_an_answer(tmp_path
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("asked", "waited"), [(0, 0), (10, 10), (25, 25), (3600, LONGEST_STATUS_WAIT_S), (-5, 0)])
-async def test_status_waits_as_long_as_asked_but_never_longer_than_agents_do(asked: float, waited: float) -> None:
+async def test_status_waits_as_long_as_asked_but_never_longer_than_agents_do(
+    tmp_path: Path, asked: float, waited: float
+) -> None:
     class StoppedError(Exception):
         pass
 
@@ -243,9 +246,8 @@ async def test_status_waits_as_long_as_asked_but_never_longer_than_agents_do(ask
         raise StoppedError
 
     seen: list[float] = []
-    runner = SimpleNamespace(
-        wait=wait, visitor=lambda token, _address: Visitor.from_token(token), settings=SimpleNamespace(is_public=True)
-    )
+    settings = Settings(data_dir=tmp_path, share=True)
+    runner = SimpleNamespace(wait=wait, visitor=lambda token, _address: Visitor.from_token(token), settings=settings)
     calls = ApiCalls(cast("JobRunner", runner))
     with pytest.raises(StoppedError):
         await calls.status(cast("Any", SimpleNamespace(headers={})), new_id(), asked)
