@@ -233,39 +233,38 @@ def test_a_job_that_may_have_been_charged_is_not_one_to_send_again(service: RawS
     assert b"not sent again" in ended.stderr
 
 
-def test_a_lost_video_is_looked_for_again_and_is_not_one_to_send_again(
-    service: RawService,
-    spends: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+@pytest.fixture
+def lost_id(
+    service: RawService, spends: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """The id of a job whose video was paid for and is not at the service."""
     monkeypatch.setattr(endings, "PROOFS", dict.fromkeys(Ending, Proof(1, 0.0)))
     service.on("GET", "/files/*", [answer(404, {"error": "not found"})] * 3)
     assert main(["a cat", *SMALL, "--json"], spends) == Exit.UNKNOWN
-    told = capsys.readouterr()
-    facts = json.loads(told.out)
+    facts = json.loads(capsys.readouterr().out)
     assert (facts["status"], facts["cost_usd"]) == ("lost", 1.46)
+    return facts["job_id"]
+
+
+def test_a_lost_video_is_looked_for_again_and_is_not_one_to_send_again(
+    service: RawService, spends: dict[str, str], tmp_path: Path, lost_id: str
+) -> None:
     service.on("GET", "/files/*", answer(200, mp4_bytes(), content_type="video/mp4"))
     target = tmp_path / "cat.mp4"
-    assert main(["--resume", facts["job_id"], "--out", str(target)], spends) == Exit.DONE
+    assert main(["--resume", lost_id, "--out", str(target)], spends) == Exit.DONE
     check_mp4(target)
     assert len(service.bill) == 1
 
 
 @pytest.mark.parametrize("fault", ["held", "busy", "unreadable"])
 def test_a_lost_video_that_cannot_be_looked_for_now_is_not_one_to_send_again(
-    service: RawService,
     spends: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    lost_id: str,
     fault: str,
 ) -> None:
-    monkeypatch.setattr(endings, "PROOFS", dict.fromkeys(Ending, Proof(1, 0.0)))
-    service.on("GET", "/files/*", [answer(404, {"error": "not found"})] * 3)
-    assert main(["a cat", *SMALL, "--json"], spends) == Exit.UNKNOWN
-    job_id = json.loads(capsys.readouterr().out)["job_id"]
     held = DataFolder(tmp_path / "data") if fault == "held" else None
 
     def fail(*_: object, **__: object) -> None:
@@ -273,7 +272,7 @@ def test_a_lost_video_that_cannot_be_looked_for_now_is_not_one_to_send_again(
 
     if held is None:
         monkeypatch.setattr(Ledger, "retry_lost" if fault == "busy" else "get", fail)
-    assert main(["--resume", job_id], spends) == Exit.UNKNOWN
+    assert main(["--resume", lost_id], spends) == Exit.UNKNOWN
     said = capsys.readouterr().err
     assert "seven days" not in said
     assert {"held": "stop the other copy", "busy": "counts as charged", "unreadable": "damaged"}[fault] in said
