@@ -255,6 +255,11 @@ test("that only some videos of a click are stored is told once no answer comes, 
   for (const id of ["id-1", "id-1", "id-2", ""]) clicks.partly(id);
   assert.deepEqual(told.slice(-2), ["unanswered id-1", "partly id-1"]);
   assert.equal(clicks.begin(), "id-1");
+  wait(10001);
+  wait(501);
+  clicks.partly("id-1"); // the server was killed once more
+  assert.deepEqual(told.slice(-2), ["unanswered id-1", "partly id-1"]);
+  assert.equal(clicks.begin(), "id-1");
   clicks.answered("id-1");
   clicks.partly("id-1");
   assert.equal(told.at(-1), "answered id-1");
