@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -110,20 +111,20 @@ async def test_a_deletion_broken_off_at_any_step_is_finished_or_was_not_begun(
     assert clean.names[0] == "ledger.hide.begin"
     removed = [name for name in clean.names if name.startswith("unlink")]
     assert {name.rpartition(".")[2] for name in removed} >= {"mp4", "webp", "json", "png"}
-    shown: list[bool] = []
-    for step in range(1, len(clean.names) + 1):
+    # What else removes files at that moment may add a step, so the rounds end with the first that was not broken off.
+    for step in count(1):
         one = replace(rig, folder=rig.folder.with_name(f"step-{step}"))
         service.bill.clear()
         steps = Steps(step)
         watch(steps)
         job_id = await broken_off(one, steps)
-        assert len(steps.names) == step
         watch(Steps())
         async with one.running() as runner:
             spent = (await runner.spending()).spent_total_usd
-            shown.append(await is_shown(runner, job_id))
+            shown = await is_shown(runner, job_id)
+            assert shown == ("ledger.hide.committed" not in steps.names), steps.names
             left = left_of(one.folder, job_id)
-            if shown[-1]:
+            if shown:
                 assert {f"{job_id}.mp4", f"{job_id}.webp", f"{job_id}.json"} <= set(left), steps.names
                 await runner.delete(job_id, OWNER)
                 left = left_of(one.folder, job_id)
@@ -132,5 +133,6 @@ async def test_a_deletion_broken_off_at_any_step_is_finished_or_was_not_begun(
             await next_job_works(runner)
         async with one.running() as runner:
             assert not await is_shown(runner, job_id)
-    committed = clean.names.index("ledger.hide.committed")
-    assert shown == [index < committed for index in range(len(shown))]
+        if len(steps.names) < step:
+            break
+    assert step > len(removed)
