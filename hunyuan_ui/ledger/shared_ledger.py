@@ -117,12 +117,14 @@ class SharedLedger(Ledger):
         self._own = {"worker": self.process, **self._unshown, "takes_place": True}
         self._is_own = f"AND worker = '{self.process}'"
         self._posts = dict[str, float]()  # by job id: when its POST began, until it is known what came of it
-        flying = f"SELECT 1 FROM jobs AS other WHERE other.{UNSETTLED} AND other.status NOT IN ('queued', 'unknown')"
-        self._room = (
-            f"{self._is_own} AND (SELECT count(*) FROM ({flying} AND other.takes_place) AS flying) < {replica.slots}"
+        # A job that is being sent takes a place, also when it waited for a key at the time of what was published last.
+        flying = (
+            f"SELECT 1 FROM jobs AS other WHERE other.{UNSETTLED} AND other.status NOT IN ('queued', 'unknown')"
+            " AND (other.takes_place OR other.status = 'submitting')"
         )
+        self._room = f"{self._is_own} AND (SELECT count(*) FROM ({flying}) AS flying) < {replica.slots}"
         if replica.one_each:
-            self._room += f" AND NOT EXISTS ({flying} AND other.takes_place AND other.visitor = jobs.visitor)"
+            self._room += f" AND NOT EXISTS ({flying} AND other.visitor = jobs.visitor)"
 
     @property
     def problem(self) -> StorageError | None:

@@ -156,12 +156,22 @@ def test_a_queued_job_may_be_cancelled_at_any_process(opened: Opened) -> None:
     assert one.whose([queued.id])[queued.id][0].status is JobStatus.CANCELLED
 
 
+@pytest.mark.parametrize("one_each", [False, True])
+def test_a_job_whose_key_has_just_come_takes_its_place_at_once(opened: Opened, one_each: bool) -> None:
+    one, two = (opened(name, places=9 if one_each else 1, one_each=one_each) for name in ("one", "two"))
+    parked, waiting = added(one), added(two)
+    one.show({parked.id: (None, False)})
+    assert one.claim(parked.id) is not None
+    assert two.claim(waiting.id) is None
+
+
 def test_places_in_flight_are_counted_over_all(opened: Opened) -> None:
     one, two = opened("one", places=2), opened("two", places=2)
     first, second, third = added(one, "1"), added(two, "2"), added(two, "3")
     assert one.claim(first.id)
     assert two.claim(second.id)
     assert two.claim(third.id) is None
+    two.mark_running(second.id, "request-2")
     two.show({second.id: (None, False)})  # it waits for its visitor's key
     assert two.claim(third.id)
 
