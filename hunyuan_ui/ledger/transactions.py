@@ -1,4 +1,4 @@
-"""LedgerTransactions: the ledger's transactions and clock, on any database."""
+"""LedgerTransactions: the ledger's transactions, on any database."""
 
 from __future__ import annotations
 
@@ -7,80 +7,13 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.job import DAY_S
+from hunyuan_ui.ledger.clock import TO_THE_PRESENT, LedgerClock
 from hunyuan_ui.ledger.connection import Connection
 from hunyuan_ui.ledger.database import Database
 from hunyuan_ui.ledger.schema import NEWEST
-
-_PAST: Final = ", ".join(
-    f"{name} = CASE WHEN {name} > :now THEN :now ELSE {name} END"
-    for name in ("updated_at", "sent_at", "ended_at", "not_before", "deleted_at")
-)
-# Rows from the future keep their order: each is dated a microsecond after the one before.
-_TO_THE_PRESENT: Final = f"""
-UPDATE jobs SET created_at = CASE WHEN created_at > begun THEN begun ELSE created_at END, {_PAST}
-FROM (
-    SELECT id AS found, :now + row_number() OVER (ORDER BY created_at, rowid) * 1e-6 AS begun FROM jobs
-    WHERE created_at > :now OR updated_at > :now OR sent_at > :now OR ended_at > :now OR not_before > :now
-        OR deleted_at > :now
-) AS ahead WHERE jobs.id = ahead.found
-"""
-
-
-class LedgerClock:
-    """UTC seconds that are never before the newest stored time; thread-safe.
-
-    While the machine's clock is behind the newest stored time, because it was set back or was once far ahead, time
-    advances from there by the smaller of the two clocks' differences. So a clock jump starts no new day for the daily
-    limit, and a day still ends.
-
-    Args:
-        now: The machine's clock, UTC seconds.
-        steady: A monotonic clock in seconds.
-        newest: The newest stored time, UTC seconds.
-    """
-
-    def __init__(self, now: Callable[[], float], steady: Callable[[], float], newest: float) -> None:
-        self._now = now
-        self._steady = steady
-        self._lock = threading.Lock()
-        self._floor = newest
-        self._seen = now(), steady()
-
-    def now(self) -> float:
-        """Return the time."""
-        return self._read_clocks()[0]
-
-    @property
-    def machine(self) -> float:
-        """The machine's UTC seconds, correct or not."""
-        return self._now()
-
-    @property
-    def ahead_s(self) -> float:
-        """Seconds that the ledger is ahead of the machine's clock if more than a day, else 0."""
-        now, machine = self._read_clocks()
-        return now - machine if now - machine > DAY_S else 0.0
-
-    def hold(self, newest: float) -> None:
-        """Never return a time before this stored one."""
-        with self._lock:
-            self._floor = max(self._floor, newest)
-
-    def start_over(self, newest: float) -> None:
-        """Reset the lower bound to this time."""
-        with self._lock:
-            self._floor = newest
-
-    def _read_clocks(self) -> tuple[float, float]:
-        with self._lock:
-            now, steady = self._now(), self._steady()
-            self._floor += max(0.0, min(now - self._seen[0], steady - self._seen[1]))
-            self._seen = now, steady
-            return max(now, self._floor), now
 
 
 class TakenOverError(Exception):
@@ -191,7 +124,7 @@ class LedgerTransactions:
                 return 0
             with self._transaction("clock"):
                 now = self._clock.machine
-                moved = self._connection.execute(_TO_THE_PRESENT, {"now": now}).rowcount
+                moved = self._connection.execute(TO_THE_PRESENT, {"now": now}).rowcount
                 if (last_sent := self.database.last_sent) is not None:
                     last_sent.set_back(self._connection.execute(NEWEST).fetchone()[0])
             self._clock.start_over(now)

@@ -3,9 +3,10 @@
 PyAV, Pillow and numpy are imported where they are used, so that starting the app does not wait for them.
 """
 
+from hunyuan_ui.media.animation import AnimationKind, write_animation
 from hunyuan_ui.media.decoding import type_of
 from hunyuan_ui.media.encode import encode_mp4
-from hunyuan_ui.media.frames import AnimationKind, is_poster, write_animation, write_poster, write_still
+from hunyuan_ui.media.frames import is_poster, write_poster, write_still
 from hunyuan_ui.media.mp4_check import VideoFacts, check_mp4, check_video, facts
 
 __all__ = [
