@@ -110,6 +110,19 @@ def _start(script: str, environment: dict[str, str], log: Path, *, is_forked: bo
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
 
 
+def start(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `app.py` with its data in a folder until it ends by itself, as after a refusal."""
+    return subprocess.run(
+        [sys.executable, "app.py", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "HUNYUAN_UI_DATA_DIR": str(folder / "data"), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def modules_of_an_import(folder: Path, **environment: str) -> set[str]:
     """Return the modules that `app.py` imports before it starts anything, in a separate process."""
     settings = {"HUNYUAN_UI_DATA_DIR": str(folder / "data"), "GRADIO_TEMP_DIR": str(folder / "cache")}

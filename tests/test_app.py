@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -164,13 +165,17 @@ def test_the_program_is_well(app: RunningApp) -> None:
     assert (answered.status_code, answered.json()["status"]) == (200, "ok")
 
 
-def test_sigterm_ends_the_program_cleanly_while_a_job_runs(tmp_path: Path) -> None:
+def test_sigterm_ends_the_program_cleanly_while_a_job_runs_and_a_call_waits_for_it(tmp_path: Path) -> None:
     with running_app(tmp_path) as own:
         client = Client(own.url, verbose=False)
-        client.predict(**SHORT, api_name="/submit")
+        waiting = client.submit(**SHORT, api_name="/generate")
+        while not own.events("job.accepted"):
+            time.sleep(0.05)
         assert own.end() < 10
         assert own.process.returncode == 0
         assert own.events("runner.stopped"), own.output
+        with pytest.raises(AppError, match="ended before it answered"):
+            waiting.result(5)
         client.close()
 
 
