@@ -9,6 +9,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import asyncio
+import concurrent.futures
 import os
 import sys
 import threading
@@ -107,7 +108,7 @@ def main() -> None:
         stop(error)
     say(*addresses(str(demo.local_url), demo.share_url, mcp_error=demo.mcp_error))
     end_signal.wait()
-    with suppress(TimeoutError):
+    with suppress(concurrent.futures.TimeoutError):  # no builtin one in Python 3.10
         asyncio.run_coroutine_threadsafe(demo.end_calls(), loops[0]).result(END_CALLS_WITHIN_S)
     demo.close()
     has_ended.wait(END_WITHIN_S)

@@ -179,6 +179,22 @@ def test_sigterm_ends_the_program_cleanly_while_a_job_runs_and_a_call_waits_for_
         client.close()
 
 
+def test_a_call_that_takes_its_time_to_be_told_of_the_end_delays_it_by_a_second_only(tmp_path: Path) -> None:
+    slow = tmp_path / "slow_app.py"
+    slow.write_text(
+        "from hunyuan_ui.ui import gradio_patches\n"
+        "gradio_patches._TOLD_WITHIN_S = 60\n"
+        "import runpy\n"
+        f"runpy.run_path({str(ROOT / 'app.py')!r}, run_name='__main__')\n",
+        encoding="utf-8",
+    )
+    with running_app(tmp_path, script=str(slow)) as own:
+        assert own.end() < 10
+        assert own.process.returncode == 0
+        assert own.events("runner.stopped"), own.output
+        assert "Traceback" not in own.output
+
+
 def test_a_wrong_setting_is_named_and_nothing_starts(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "app.py"],
