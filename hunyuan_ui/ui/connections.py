@@ -85,11 +85,12 @@ class BoundedConnection(H11Protocol):
 
 
 class _Uvicorn:
-    """Replaces the module `uvicorn` where Gradio configures its server, of which it sets none of these three."""
+    """Replaces the module `uvicorn` where Gradio configures its server, of which it sets none of these four."""
 
     Config = partial(
         uvicorn.Config,
         http=BoundedConnection,
+        ws="none",  # where a WebSocket package is installed, its protocol would take connections out of these bounds
         backlog=BACKLOG,
         timeout_graceful_shutdown=END_WITHIN_S,
     )

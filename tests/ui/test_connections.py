@@ -12,16 +12,18 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 import uvicorn
+from gradio import http_server
+from uvicorn.protocols.websockets import auto
 
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
 from hunyuan_ui.ui import connections
-from hunyuan_ui.ui.connections import BACKLOG, MOST, BoundedConnection, most_connections
+from hunyuan_ui.ui.connections import BACKLOG, MOST, BoundedConnection, bound_connections, most_connections
 from tests.app_process import END_WITHIN_S, ROOT, free_port, running_app, wait_until_well
 
 pytestmark = pytest.mark.anyio
@@ -41,11 +43,14 @@ async def length_of_the_body(scope: Any, receive: Callable[[], Any], send: Calla
 
 @asynccontextmanager
 async def serving(monkeypatch: pytest.MonkeyPatch, most: int = 4) -> AsyncIterator[int]:
-    """Serve an application with these bounds; yield its port."""
+    """Serve an application with these bounds, as Gradio would; yield its port."""
     monkeypatch.setattr(BoundedConnection, "most", most)
     monkeypatch.setattr(connections, "CLIENT_WITHIN_S", WITHIN_S)
+    monkeypatch.setattr(http_server, "uvicorn", uvicorn)
+    monkeypatch.setattr(connections, "most_connections", lambda: most)
+    bound_connections()
     port = free_port()
-    config = uvicorn.Config(length_of_the_body, port=port, http=BoundedConnection, log_level="error")
+    config = cast("Any", http_server).uvicorn.Config(length_of_the_body, port=port, log_level="error")
     server = uvicorn.Server(config)
     running = asyncio.ensure_future(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
@@ -121,6 +126,33 @@ async def test_one_address_leaves_connections_to_the_others(monkeypatch: pytest.
             await asyncio.sleep(0.05)
         for _, writer in held:
             writer.close()
+
+
+class _Upgraded(asyncio.Protocol):
+    """What a WebSocket package would put in a connection's place; it refuses, as this page's filter does."""
+
+    def __init__(self, **_: Any) -> None:
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:  # noqa: ARG002 - named by asyncio
+        self._transport.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        self._transport.close()
+
+
+@pytest.mark.parametrize("value", [b"websocket", b"WebSocket", b"h2c"])
+async def test_no_upgrade_takes_a_connection_for_good(monkeypatch: pytest.MonkeyPatch, value: bytes) -> None:
+    monkeypatch.setattr(auto, "AutoWebSocketsProtocol", _Upgraded)  # as where such a package is installed
+    upgrade = HEAD.replace(b"\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: " + value + b"\r\n", 1)
+    async with serving(monkeypatch, most=4) as port:
+        for _ in range(8):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(upgrade + b"abcd")
+            assert (await asyncio.wait_for(reader.read(15), 5)) == b"HTTP/1.1 200 OK"
+            writer.close()
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.slow
