@@ -98,6 +98,8 @@ class Dispatcher:
 
     def take(self, job: Job) -> None:
         """Add a job that has not ended."""
+        if (ending := self.live.get(job.id)) is not None:
+            ending.ended.set()  # a lost one that is looked for again before its end was announced
         live = self.live[job.id] = LiveJob(job, slot_freed=self._wake.set)
         if job.not_before is not None:
             # From here on by the monotonic clock.
@@ -257,8 +259,8 @@ class Dispatcher:
         elif not task.cancelled() and task.exception() is not None:
             log.trouble("job.task_died", job=job_id, kind=type(task.exception()).__name__)
             asyncio.get_running_loop().call_later(_RESTART_S, self._start_task, job_id)
-        elif task.cancelled() and live.job.status is not JobStatus.QUEUED:
-            self._start_task(job_id)  # it was dropped, and came back before this task had ended
+        elif live.job.status is not JobStatus.QUEUED:
+            self._start_task(job_id)  # it was dropped or lost, and came back before this task had ended
         self._wake.set()
 
     def _give_notice(self, job: Job) -> None:
