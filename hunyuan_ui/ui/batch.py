@@ -281,12 +281,14 @@ class ListPages:
         if not self._runner.videos.opens_list(list_id, request.query_params.get("k", "")):
             raise AccessError("no_such_list")
         entries = await self._runner.batches.stored(list_id)
+        name = f'attachment; filename="hunyuan-list-{list_id[:8]}.zip"'
+        headers = {**FILE_HEADERS, "Content-Disposition": name}
+        if request.method == "HEAD":  # every video would be read, and none be sent
+            return Response(headers=headers, media_type="application/zip")
         # One at a time, in a thread: a video in a bucket is downloaded when its turn comes.
         path_of = self._runner.videos.path_of
         videos = ((entry, path) for entry in entries if (path := path_of(entry.job)) is not None)
         pieces = zip_of(videos, lambda names: csv_of(map(self._as_it_is_now, entries), names, say.sentence))
-        name = f'attachment; filename="hunyuan-list-{list_id[:8]}.zip"'
-        headers = {**FILE_HEADERS, "Content-Disposition": name}
         return StreamingResponse(iterate_in_threadpool(pieces), headers=headers, media_type="application/zip")
 
     def _as_it_is_now(self, entry: Entry) -> Entry:

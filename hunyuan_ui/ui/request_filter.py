@@ -29,6 +29,7 @@ MOST_BYTES: Final = 64 * 1024  # the longest prompts, with every character escap
 MOST_LIST_BYTES: Final = 2 * 1024 * 1024 + MOST_BYTES  # the longest list, with every second character escaped
 
 _READ: Final = frozenset({"GET", "HEAD"})
+_STREAM: Final = frozenset({"GET"})  # without a head of its own, which would take an answer and throw it away
 _POST: Final = frozenset({"POST"})
 
 _OTHERS_SEND: Final = "content-type, x-api-key, x-access-code, x-payer"  # allowed in API calls from other origins
@@ -92,16 +93,16 @@ GRADIO: Final = (
     _open(r"/(gradio_api/)?theme\.css|/favicon\.ico|/manifest\.json|/pwa_icon", _READ, Kind.LOOKS),
     _open(r"/robots\.txt", _READ, Kind.LOOKS),
     _open("/gradio_api/(app_id/?|startup-events|login_check/?|queue/status)", _READ, Kind.OWN),
-    _open("/gradio_api/heartbeat/[A-Za-z0-9_-]{1,64}", _READ, Kind.OWN),
+    _open("/gradio_api/heartbeat/[A-Za-z0-9_-]{1,64}", _STREAM, Kind.OWN),
     _open(r"/gradio_api/(info/?|openapi\.json)", _READ, Kind.API),
-    _open("/gradio_api/queue/data", _READ, Kind.OWN),
+    _open("/gradio_api/queue/data", _STREAM, Kind.OWN),
     _open("/gradio_api/queue/join", _POST, Kind.OWN, lambda rules, body, _: rules.joined(body)),
     _open(f"/gradio_api/(run|api)/{_NAME}/?", _POST, Kind.OWN, lambda rules, body, at: rules.run(body, at["name"])),
     _open(f"/gradio_api/call/v2/{_LIST}/?", _POST, Kind.API, _NAMED, MOST_LIST_BYTES),
     _open(f"/gradio_api/call/{_LIST}/?", _POST, Kind.API, _CALLED, MOST_LIST_BYTES),
     _open(f"/gradio_api/call/v2/{_NAME}/?", _POST, Kind.API, _NAMED),
     _open(f"/gradio_api/call/{_NAME}/?", _POST, Kind.API, _CALLED),
-    _open(f"/gradio_api/call/(v2/)?{_NAME}/[^/]+", _READ, Kind.API),
+    _open(f"/gradio_api/call/(v2/)?{_NAME}/[^/]+", _STREAM, Kind.API),
     _open("/gradio_api/cancel", _POST, Kind.OWN, lambda rules, body, _: rules.cancelled(body)),
     _open("/gradio_api/component_server/?", _POST, Kind.OWN, lambda rules, body, _: rules.served(body)),
 )
@@ -109,7 +110,7 @@ AGENTS: Final = (
     _open("/gradio_api/mcp(/|/http/?)?", frozenset({"GET", "HEAD", "DELETE"}), Kind.OWN),
     _open("/gradio_api/mcp(/|/http/?)?", _POST, Kind.OWN, lambda rules, body, _: rules.agents(body)),
     _open("/gradio_api/mcp/schema", _READ, Kind.OWN),
-    _open("/gradio_api/mcp/sse", frozenset({"GET"}), Kind.OWN),  # a stream, which has no head of its own
+    _open("/gradio_api/mcp/sse", _STREAM, Kind.OWN),
     _open("/gradio_api/mcp/messages/?", _POST, Kind.OWN, lambda rules, body, _: rules.agents(body)),
 )
 LOGIN: Final = (_open("/login/(huggingface|callback)", _READ, Kind.LOGIN), _open("/logout", _READ, Kind.OWN))

@@ -82,3 +82,19 @@ async def test_the_state_of_a_list_keeps_no_prompt_of_a_deleted_video(runner: Jo
     await runner.delete(rows[0]["job_id"], Visitor.from_token(TOKEN, is_owner=True))
     rows = (await calls.status_many(caller, told["list_id"]))["jobs"]
     assert [(row["prompt"], row["status"]) for row in rows] == [("", "deleted"), ("a crow", "done")]
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+async def test_the_head_of_a_zip_reads_no_video(
+    send: Send, runner: JobRunner, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    told, path_of, read = await send(), runner.videos.path_of, list[Any]()
+    monkeypatch.setattr(runner.videos, "path_of", lambda job: read.append(job) or path_of(job))
+    transport = httpx.ASGITransport(Starlette(routes=build_list_routes(runner)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://app") as http:
+        found = await http.request(method, told["zip"])
+        wrong = await http.request(method, told["zip"][:-1])
+    assert (found.status_code, found.headers["content-type"]) == (200, "application/zip")
+    assert found.headers["content-disposition"].startswith("attachment")
+    assert bool(read) is bool(found.content) is (method == "GET")
+    assert wrong.status_code == 404

@@ -94,10 +94,13 @@ async def test_what_gradio_has_is_open_by_its_longest_name(behind: Behind) -> No
             assert (await client.get(path)).status_code == 200
 
 
-async def test_a_stream_of_an_agent_has_no_head(behind: Behind) -> None:
+@pytest.mark.parametrize(
+    "path", ["mcp/sse", "call/estimate/0f", "call/v2/generate/0f", "queue/data?session_hash=0f", "heartbeat/0f"]
+)
+async def test_a_stream_has_no_head_which_would_take_its_answer(behind: Behind, path: str) -> None:
     async with behind(replace(PUBLIC, has_mcp=True)) as client:
-        assert (await client.head("/gradio_api/mcp/sse")).status_code == 404
-        assert (await client.get("/gradio_api/mcp/sse")).status_code == 200
+        assert (await client.head(f"/gradio_api/{path}")).status_code == 404
+        assert (await client.get(f"/gradio_api/{path}")).status_code == 200
 
 
 async def test_a_body_is_bounded_whatever_its_header_says(behind: Behind) -> None:
