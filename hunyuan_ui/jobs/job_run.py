@@ -202,7 +202,7 @@ class JobRun:
         if attempts >= SUBMIT_ATTEMPTS or error.code == "tls_failed":
             await self._commits.step(self._ledger.mark_failed, JobProblem.of(error))
         else:
-            await self._requeue(error, backoff_s(attempts), notes={**self._job.notes, "attempts": attempts})
+            await self._requeue(error, backoff_s(attempts), notes={"attempts": attempts})
 
     async def _requeue(self, error: EndpointError, wait_s: float, **more: Any) -> None:
         problem, not_before = JobProblem.of(error), self._ledger.now() + wait_s

@@ -110,13 +110,14 @@ class Ledger(LedgerQueries):
         """Assign stored jobs without a list to it, such as those restored from files alone.
 
         Args:
-            budget_usd: The most that it may spend, in US dollars; applies to its jobs that wait to be sent.
+            budget_usd: The most that it may spend, in US dollars; applies to its jobs that wait to be sent, also to one
+                that is just being sent and may be requeued.
         """
         with self._transaction("join_list"):
             for job_id in job_ids:
                 self._set(job_id, {"list_id": list_id}, and_where="AND list_id IS NULL")
-            queued = "SELECT id, notes FROM jobs WHERE list_id = ? AND status = 'queued'"
-            for job_id, notes in self._connection.execute(queued, (list_id,)).fetchall():
+            unsent = "SELECT id, notes FROM jobs WHERE list_id = ? AND status IN ('queued', 'submitting')"
+            for job_id, notes in self._connection.execute(unsent, (list_id,)).fetchall():
                 self._set(job_id, {"notes": json.dumps(with_budget(json.loads(notes), budget_usd))})
 
     def adopt(self, job: Job) -> bool:
@@ -182,11 +183,18 @@ class Ledger(LedgerQueries):
     def requeue(
         self, job_id: str, not_before: float | None, problem: JobProblem | None, notes: dict[str, Any] | None = None
     ) -> Job:
-        """Requeue a job that was certainly not sent, or was rate limited; `not_before` is in UTC seconds."""
-        columns: dict[str, Any] = {"sent_at": None, "not_before": not_before, "problem": problem_text(problem)}
-        if notes is not None:
-            columns["notes"] = json.dumps(notes)
-        return self._owned("requeue", job_id, JobStatus.QUEUED, (JobStatus.SUBMITTING,), columns)
+        """Requeue a job that was certainly not sent, or was rate limited.
+
+        Args:
+            not_before: UTC seconds.
+            notes: Merged into the job's notes.
+        """
+
+        def columns(known: Job) -> dict[str, Any]:
+            merged = {"notes": json.dumps({**known.notes, **notes})} if notes else {}
+            return {"sent_at": None, "not_before": not_before, "problem": problem_text(problem), **merged}
+
+        return self._owned("requeue", job_id, JobStatus.QUEUED, (JobStatus.SUBMITTING,), ComputedColumns(columns))
 
     def mark_running(self, job_id: str, request_id: str, *, cost_usd: float | None = None, **notes: Any) -> Job:
         """Record the service's request id; if another job already has it, the job becomes unknown instead.

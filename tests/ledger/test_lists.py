@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hunyuan_ui.estimate import Outcome
-from hunyuan_ui.job import JobStatus
+from hunyuan_ui.job import InList, JobStatus
 from hunyuan_ui.ledger import Ledger, open_ledger
 from hunyuan_ui.ledger.search_text import folded
 from hunyuan_ui.request import VideoRequest
-from tests.stored_jobs import ALICE, BOB, Clock, added, finished, in_status, opened_ledger
+from tests.stored_jobs import ALICE, BOB, Clock, added, anything_goes, finished, in_status, job, opened_ledger
 
 pytestmark = pytest.mark.usefixtures("database")  # every test on SQLite and on PostgreSQL
 
@@ -179,3 +179,19 @@ def test_outcomes_are_the_newest_finished_jobs_of_the_same_service(ledger: Ledge
     assert len(outcomes) == 20
     assert outcomes[:3] == [Outcome(200, 100.0, 0.7), Outcome(200, 50.0, None), Outcome(200, 101.0, 0.7)]
     assert ledger.outcomes("nobody") == [Outcome(200, 6.0, None)]
+
+
+@pytest.mark.parametrize("wait", [None, 30.0])
+@pytest.mark.parametrize("budget_usd", [0.5, 50.0])
+def test_a_row_that_comes_back_from_being_sent_has_the_budget_that_was_set_meanwhile(
+    ledger: Ledger, budget_usd: float, wait: float | None
+) -> None:
+    row = job(notes={"estimate_usd": 1.46})
+    InList("ab" * 16, 10.0, 1, 2).note(row)
+    ledger.add(row, anything_goes, "ab" * 16)
+    ledger.claim(row.id, key="of this one")
+    ledger.join_list("ab" * 16, [], budget_usd)
+    back = ledger.requeue(row.id, wait, None, {"attempts": 1})
+    assert back.list_budget_usd == budget_usd
+    assert back == ledger.get(row.id)
+    assert (back.notes["attempts"], back.notes["key"], back.notes["estimate_usd"]) == (1, "of this one", 1.46)
