@@ -20,7 +20,7 @@ from hunyuan_ui.jobs.engine_jobs import wants_key
 from hunyuan_ui.jobs.job_run import JobRun
 from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.jobs.services import NeedsKeyError, Services
-from hunyuan_ui.jobs.wait_times import WARMING, backoff_s
+from hunyuan_ui.jobs.wait_times import PAUSE_CHECK_S, WARMING, backoff_s
 from hunyuan_ui.ledger import TakenOverError, needs_review
 from hunyuan_ui.settings import Settings
 
@@ -48,6 +48,7 @@ class Dispatcher:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
+        self._balance_query: asyncio.Task[None] | None = None
         self._backup: asyncio.Task[None] | None = None
         self._needs_backup = False
         self._is_stopping = False
@@ -67,7 +68,7 @@ class Dispatcher:
             await asyncio.wait(held, timeout=min(left_s, 0.05))
         for live in self.live.values():
             live.end_run()
-        tasks = [task for task in (self._loop_task, *self._tasks.values()) if task is not None]
+        tasks = [task for task in (self._loop_task, self._balance_query, *self._tasks.values()) if task is not None]
         for task in tasks:
             task.cancel()
         if self._backup is not None:
@@ -174,7 +175,7 @@ class Dispatcher:
             self._folder_watch.begin_test()
             wait_s: float | None = _HELD_S
             if not await self._hold_for_the_folder():
-                await self._end_pause_if_possible()
+                self._end_pause_if_possible()
                 is_unsure = needs_review(self._services.folder.path)
                 self._services.pause.review_problem = JobProblem.from_code("ledger_damaged") if is_unsure else None
                 wait_s = self._send_due()
@@ -192,16 +193,24 @@ class Dispatcher:
                 live.phase, live.note = Phase.WAITING, None
         return trouble is not None
 
-    async def _end_pause_if_possible(self) -> None:
-        """Check with the free balance call whether a paused queue may continue; no paid job serves as the test."""
+    def _end_pause_if_possible(self) -> None:
+        """Have the balance queried for a paused queue; others' jobs do not wait for the answer."""
         pause = self._services.pause
-        if pause.problem is None or pause.wait_s > 0:
+        if pause.problem is None or pause.wait_s > 0 or self._is_balance_due:
             return
         if pause.problem.code == WARMING:
             pause.clear()  # each job checks the engine itself before it is sent
-            return
-        if not self.waiting():
-            return
+        elif self.waiting():
+            self._balance_query = asyncio.create_task(self._query_balance(), name="balance")
+            self._balance_query.add_done_callback(self._on_balance)
+
+    @property
+    def _is_balance_due(self) -> bool:
+        return self._balance_query is not None and not self._balance_query.done()
+
+    async def _query_balance(self) -> None:
+        """Check with the free balance call whether a paused queue may continue; no paid job serves as the test."""
+        pause = self._services.pause
         try:
             credits_usd = await self._services.hosted.client.credits(self._services.keys.owner_key() or "")
         except EndpointError as error:
@@ -210,8 +219,14 @@ class Dispatcher:
         if credits_usd > 0:
             log.event("queue.goes_on")
             pause.clear()
-        else:
+        elif pause.problem is not None:  # another process may have ended the pause
             pause.until_fixed(pause.problem)
+
+    def _on_balance(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.trouble("queue.died", kind=type(error).__name__)
+            self._services.pause.for_seconds(PAUSE_CHECK_S)
+        self._wake.set()
 
     def _send_due(self) -> float | None:
         """Start queued jobs while slots are free; return seconds until the next check, None to wait until woken."""
@@ -231,7 +246,9 @@ class Dispatcher:
 
     def _wait_s(self, live: LiveJob) -> float:
         own = max(0.0, max(live.retry_at or 0.0, live.held_until) - time.monotonic())
-        return max(own, self._services.pause.wait_s) if live.job.payer == "owner" else own
+        if live.job.payer != "owner":
+            return own
+        return max(own, self._services.pause.wait_s, _HELD_S if self._is_balance_due else 0.0)
 
     def _is_turn_of(self, job: Job) -> bool:
         # In public each visitor has one job in flight, so that a full queue is shared fairly.

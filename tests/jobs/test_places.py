@@ -14,8 +14,8 @@ import pytest
 from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.estimate import estimate
-from hunyuan_ui.job import JobStatus, Payer, Phase, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, build_runner, services
+from hunyuan_ui.job import Job, JobStatus, Payer, Phase, Visitor, new_id
+from hunyuan_ui.jobs import JobRunner, build_runner, services, wait_times
 from hunyuan_ui.limits import MOST_WAITING, MOST_WAITING_OF_ONE
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.settings import Secret, Settings
@@ -175,6 +175,43 @@ async def test_an_owners_pause_for_credits_does_not_hold_up_others(public: Setti
         assert (await runner.wait(refused, VISITOR, 10)).status is JobStatus.FAILED
         assert (await runner.spending()).problem is not None
         await made(runner, NEIGHBOUR, "nobody")
+
+
+@pytest.mark.parametrize("payer", ["nobody", "visitor"])
+@pytest.mark.parametrize("credits_usd", [12.5, 0.0])
+async def test_a_balance_that_is_long_in_coming_holds_up_only_who_waits_for_it(
+    public: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch, payer: Payer, credits_usd: float
+) -> None:
+    asked, is_answered = asyncio.Event(), asyncio.Event()
+
+    async def slow(key: str) -> float:
+        if key != OWN_KEY:
+            asked.set()
+            await is_answered.wait()
+        return 9.0 if key == OWN_KEY else credits_usd
+
+    monkeypatch.setattr(wait_times, "PAUSE_CHECK_S", 0.02)
+    settings, third = replace(public, access_code=Secret("1234")), Visitor.from_token("c" * 32)
+    async with running(settings, service) as runner:
+        monkeypatch.setattr(runner._services.hosted.client, "credits", slow)
+        for visitor in (VISITOR, third):
+            await runner.access.enter(visitor, "1234")
+        service.script("submit", answer(402, {"error": "out of credits"}))
+        assert (await made_of(runner, VISITOR)).status is JobStatus.FAILED
+        waiting = await runner.submit(new_id(), FOX, third)
+        await asyncio.wait_for(asked.wait(), 10)
+        own_key = OWN_KEY if payer == "visitor" else None
+        other = await runner.submit(new_id(), FOX, NEIGHBOUR, payer=payer, own_key=own_key)
+        assert (await runner.wait(other.id, NEIGHBOUR, 10)).status is JobStatus.DONE
+        assert seen(runner, waiting.id, third).job.status is JobStatus.QUEUED
+        is_answered.set()
+        left = await runner.wait(waiting.id, third, 10 if credits_usd else 0.2)
+        assert left.status is (JobStatus.DONE if credits_usd else JobStatus.QUEUED)
+
+
+async def made_of(runner: JobRunner, visitor: Visitor) -> Job:
+    job = await runner.submit(new_id(), FOX, visitor)
+    return await runner.wait(job.id, visitor, 10)
 
 
 async def test_a_key_is_forgotten_soon_after_its_last_page_was_closed(

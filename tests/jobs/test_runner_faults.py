@@ -302,7 +302,8 @@ async def test_a_stopped_queue_with_nothing_in_it_asks_nothing(settings: Setting
         await runner.wait(job_id, VISITOR, 10)
         pause = runner._services.pause
         await until(lambda: pause.problem is not None and pause.wait_s == 0)
-        await runner._dispatcher._end_pause_if_possible()
+        runner._dispatcher._end_pause_if_possible()
+        await asyncio.sleep(0.05)
         assert "credits" not in service.asked
 
 
