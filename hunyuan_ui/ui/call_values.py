@@ -130,7 +130,7 @@ class CallRules:
         block = self._blocks.blocks.get(call.get("component_id")) if _is_whole(call.get("component_id")) else None
         name = call.get("fn_name")
         function = getattr(block, name, None) if isinstance(name, str) else None
-        if not getattr(function, "_is_server_fn", False):
+        if getattr(function, "_is_server_fn", False) is not True:  # a translated text has every attribute
             raise BadCallError("no_function", 404)
         if wrong := _plain(call.get("data")):
             raise BadCallError(wrong, at=0, name="data")

@@ -355,6 +355,10 @@ def test_a_components_own_function_must_be_one(built: Any, rules: CallRules) -> 
     for name in ("preprocess", "postprocess", "__init__", "get_config", "nothing", 1, None, ["x"]):
         body = sent(data=None, component_id=block, session_hash="a", fn_name=name)
         assert refused(rules.served, body).code == "no_function"
+    for number, component in built.blocks.items():  # a text that Gradio translates has every attribute
+        for name in dir(component):
+            body = sent(data=None, component_id=number, session_hash="a", fn_name=name)
+            assert refused(rules.served, body).code == "no_function", (component, name)
     for number in (None, "1", 10**9, [1]):
         refused(rules.served, sent(data=None, component_id=number, session_hash="a", fn_name="x"))
 
