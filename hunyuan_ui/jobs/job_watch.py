@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S
-from hunyuan_ui.errors import AccessError
+from hunyuan_ui.errors import AccessError, StorageError
 from hunyuan_ui.job import Job, JobStatus, Phase, Visitor
 from hunyuan_ui.jobs.calibrated_estimates import CalibratedEstimates
 from hunyuan_ui.jobs.dispatcher import Dispatcher
@@ -71,8 +71,14 @@ class JobWatch:
     async def wait(self, job_id: str, visitor: Visitor, timeout_s: float | None = None) -> Job:
         """Return the job when it has ended, or its state after the timeout."""
         give_up_at = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        job: Job | None = None
         while True:
-            job = (await self.view(job_id, visitor)).job
+            try:
+                job = (await self.view(job_id, visitor)).job
+            except StorageError:
+                if job is None:
+                    raise
+                # Another process works on it, and goes on while the ledger cannot be read.
             left_s = give_up_at - time.monotonic()
             live = self._dispatcher.live.get(job_id)
             if live is not None:

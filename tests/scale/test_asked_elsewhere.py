@@ -13,7 +13,7 @@ import pytest
 
 from hunyuan_ui.endpoint.contract import CREDITS, SUBMIT_V2, Accepted
 from hunyuan_ui.endpoint.openai_videos import EngineClient
-from hunyuan_ui.errors import AccessError, SpendLimitError
+from hunyuan_ui.errors import AccessError, SpendLimitError, StorageError
 from hunyuan_ui.job import JobStatus, Phase, Visitor
 from hunyuan_ui.jobs import Order, wait_times
 from hunyuan_ui.prompt_list import read_list
@@ -109,6 +109,38 @@ async def test_the_answer_to_a_post_is_taken_although_another_process_looked_for
         assert (await ended(one, job_id)).status is JobStatus.DONE
         assert (await ended(other, job_id)).status is JobStatus.DONE
     oracle.check(rig.folder, engine)
+
+
+@pytest.mark.parametrize("code", ["database_away", "ledger_busy"])
+@pytest.mark.parametrize("timeout_s", [None, 60.0])
+async def test_who_waits_for_a_job_of_another_process_waits_on_while_the_ledger_cannot_be_read(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch, code: str, timeout_s: float | None
+) -> None:
+    async with two(rig) as (one, other):
+        service.is_held = True
+        job_id = await click(one)
+        waiting = asyncio.ensure_future(other.wait(job_id, OWNER, timeout_s))
+        briefly = asyncio.ensure_future(other.wait(job_id, OWNER, 0.3))
+        refused, ledger = list[str](), other._services.ledger
+
+        def get(_: str) -> None:
+            refused.append(code)
+            raise StorageError(code)
+
+        with monkeypatch.context() as patched:
+            await asyncio.sleep(0.1)  # both have seen it
+            patched.setattr(ledger, "get", get)
+
+            async def has_failed() -> bool:
+                return len(refused) > 3
+
+            await until(has_failed)
+            assert (await briefly).is_active
+            with pytest.raises(StorageError):
+                await other.wait(job_id, OWNER, 0.3)
+        assert not waiting.done()
+        service.is_held = False
+        assert (await asyncio.wait_for(waiting, 30)).status is JobStatus.DONE
 
 
 async def test_a_wait_is_ended_by_whichever_process_has_the_job(
