@@ -18,7 +18,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
 from hunyuan_ui import cancellation, log
-from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, SpendLimitError
+from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, SpendLimitError, StorageError
 from hunyuan_ui.job import MICRO, InList, Job, JobProblem, JobStatus, Payer, Visitor, is_id
 from hunyuan_ui.jobs.batch_view import BatchView, Entry, Order, Plan
 from hunyuan_ui.jobs.job_view import MOST_USD
@@ -285,8 +285,9 @@ class Batches:
     async def _notify(self, batch: _Batch) -> None:
         entries = batch.plan.entries
         done = sum(entry.job is not None and entry.job.status is JobStatus.DONE for entry in entries)
-        spent = await self._services.reads(self._services.ledger.list_spent, batch.plan.list_id)
-        self._services.notifications.list_ended(done, len(entries), spent / MICRO)
+        with suppress(StorageError):  # a list has ended well whether or not it can be told what it cost
+            spent = await self._services.reads(self._services.ledger.list_spent, batch.plan.list_id)
+            self._services.notifications.list_ended(done, len(entries), spent / MICRO)
 
     async def _sent(self, batch: _Batch, entry: Entry) -> bool:
         """Store a row's job as soon as there is room for it; return False if the list ends here."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from unittest.mock import Mock
 
 import gradio as gr
 import httpx
@@ -13,8 +15,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from hunyuan_ui.data_folder import DataFolder
+from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Visitor
-from hunyuan_ui.jobs import JobRunner, build_runner
+from hunyuan_ui.jobs import JobRunner, Order, build_runner
+from hunyuan_ui.prompt_list import read_list
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.batch import LISTS, SEND, BatchCalls, build_list_routes
@@ -98,3 +102,15 @@ async def test_the_head_of_a_zip_reads_no_video(
     assert found.headers["content-disposition"].startswith("attachment")
     assert bool(read) is bool(found.content) is (method == "GET")
     assert wrong.status_code == 404
+
+
+async def test_a_list_that_ends_while_the_ledger_cannot_be_read_has_ended_well(
+    runner: JobRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, prompts = Order(Visitor.from_token(TOKEN, is_owner=True), 50.0), read_list("a fox\na crow", "two")
+    list_id = (await runner.batches.start(prompts, order)).list_id
+    with monkeypatch.context() as away:
+        away.setattr(runner._services.ledger, "list_spent", Mock(side_effect=StorageError("database_away")))
+        await asyncio.wait({cast("Any", runner.batches._batches[list_id].task)})
+    view = await runner.batches.view(list_id, order.visitor)
+    assert (view.done, view.is_running, view.problem) == (2, False, None)
