@@ -19,7 +19,7 @@ from hunyuan_ui.request import VideoRequest
 
 CSV_NAME: Final = "list.csv"
 _CHUNK_BYTES: Final = 256 * 1024
-_OLDEST_YEAR: Final = 1980  # the earliest that ZIP can represent
+_YEARS: Final = range(1980, 2108)  # that ZIP can represent; the ledger's clock may be far ahead
 
 
 def file_name(entry: Entry, suffix: str) -> str:
@@ -95,7 +95,7 @@ def _info(name: str, entry: Entry, size: int) -> ZipInfo:
 
 def _date(at: float) -> tuple[int, int, int, int, int, int]:
     year, *rest = time.gmtime(at)[:6]
-    return (year, *rest) if year >= _OLDEST_YEAR else (_OLDEST_YEAR, 1, 1, 0, 0, 0)  # pyright: ignore[reportReturnType]
+    return (year, *rest) if year in _YEARS else (_YEARS[0], 1, 1, 0, 0, 0)  # pyright: ignore[reportReturnType]
 
 
 class _Sink(io.RawIOBase):

@@ -8,11 +8,13 @@ import tracemalloc
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from hunyuan_ui.job import JobProblem, JobStatus
+from hunyuan_ui.jobs import batch_files
 from hunyuan_ui.jobs.batch_files import CSV_NAME, csv_of, file_name, zip_of
 from hunyuan_ui.jobs.batch_view import Entry
 from hunyuan_ui.prompt_list import job_id, read_list
@@ -77,6 +79,21 @@ def test_a_video_that_is_gone_is_left_out_and_one_that_is_cut_short_breaks_it_of
         file.truncate(MIB // 2)
     with pytest.raises(OSError, match=listed[0].job_id):
         list(pieces)
+
+
+@pytest.mark.parametrize("year", [1979, 1980, 2026, 2107, 2108, 2126, 3000])
+def test_a_video_is_zipped_whatever_day_its_clock_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, year: int
+) -> None:
+    at = datetime(year, 3, 1, 12, tzinfo=timezone.utc).timestamp()
+    monkeypatch.setattr(batch_files.time, "time", lambda: at)
+    (entry,) = entries(1)
+    assert entry.job is not None
+    entry.job = replace(entry.job, ended_at=at)
+    with zipfile.ZipFile(io.BytesIO(b"".join(zip_of(stored(tmp_path, [entry], 64), table)))) as archive:
+        assert archive.testzip() is None
+        expected = (year, 3) if 1980 <= year <= 2107 else (1980, 1)
+        assert [one.date_time[:2] for one in archive.infolist()] == [expected] * 2
 
 
 def test_a_zip_that_nobody_reads_to_its_end_closes_its_file(tmp_path: Path) -> None:
