@@ -24,7 +24,7 @@ from hunyuan_ui.jobs.batch_view import BatchView, Entry, Order, Plan
 from hunyuan_ui.jobs.job_view import MOST_USD
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.limits import BREAKER_AFTER, check_shown
-from hunyuan_ui.prompt_list import PromptList, Row, job_id, list_id, seeded
+from hunyuan_ui.prompt_list import PromptList, Reading, Row, job_id, list_id, read_list, seeded
 from hunyuan_ui.settings import Settings
 
 if TYPE_CHECKING:  # the runner imports this module; replica_stores loads the packages for PostgreSQL
@@ -35,6 +35,7 @@ MOST_RUNNING: Final = 20  # lists running at the same time
 _KEPT: Final = 100  # ended lists whose full state is kept
 _KEPT_BYTES: Final = 32 * 1024 * 1024  # of the rows of all of them; one list may take 12 MiB
 _ROW_BYTES: Final = 2_000  # of a row besides its prompts
+_READ_AT_ONCE: Final = 2  # lists parsed concurrently; each may use a processor and a thread for seconds
 _LOOK_AGAIN_S: Final = 1.0
 # Refusals that pass by themselves, and those that may pass when a job settles at less than its reservation.
 _PASSING: Final = frozenset({"queue_full", "visitor_busy", "visitor_places", "too_soon", "ledger_busy", "ledger_held"})
@@ -88,6 +89,7 @@ class Batches:
         self._settings = settings
         self._batches: dict[str, _Batch] = {}
         self._starting = asyncio.Lock()
+        self._reading = asyncio.Semaphore(_READ_AT_ONCE)
         self._shared = shared
         if shared is not None:
             shared.here, shared.end = self._states_here, self._end_here
@@ -95,6 +97,11 @@ class Batches:
     def id_of(self, name: str, visitor: Visitor) -> str:
         """Return the id of a visitor's list; on a private run all lists belong to the owner."""
         return list_id(visitor.id if self._settings.is_public else "", name)
+
+    async def read(self, text: str, name: str, reading: Reading) -> PromptList:
+        """Parse a list in a thread; arguments are those of `read_list`."""
+        async with self._reading:
+            return await asyncio.to_thread(read_list, text, name, reading)
 
     async def plan(self, prompts: PromptList, order: Order) -> Plan:
         """Return what a list would create and cost, and which rows already exist; sends nothing.

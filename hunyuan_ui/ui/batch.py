@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +18,7 @@ from hunyuan_ui.job import JobStatus, Visitor, is_id
 from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
 from hunyuan_ui.jobs.batch_files import csv_of, zip_of
 from hunyuan_ui.jobs.batch_view import DELETED, NOT_SENT
-from hunyuan_ui.prompt_list import KINDS, Kind, PromptList, Reading, read_list
+from hunyuan_ui.prompt_list import KINDS, Kind, PromptList, Reading
 from hunyuan_ui.ui.form import FIELDS
 from hunyuan_ui.ui.page_json import guarded, json_answer, json_body
 from hunyuan_ui.ui.payment import named_payer
@@ -45,7 +44,6 @@ LISTS: Final = "/gradio_api/hunyuan/lists"
 CHECK: Final = f"{LISTS}/check"
 SEND: Final = f"{LISTS}/send"
 _MOST_NUMBER: Final = 1e15
-_READ_AT_ONCE: Final = 2  # concurrent checks of lists from the page; each may use a processor for a second
 
 _VALUES: Final[tuple[tuple[str, Any, Any], ...]] = (
     ("caller", gr.Request, inspect.Parameter.empty),
@@ -96,7 +94,7 @@ class BatchCalls:
         )
         only_check = _flag("only_check", only_check)
         reading = Reading(_kind(kind), {}, _whole("picks", picks), _whole("picks_seed", picks_seed))
-        found = await asyncio.to_thread(read_list, _text("prompts", prompts), _text("name", name), reading)
+        found = await self._runner.batches.read(_text("prompts", prompts), _text("name", name), reading)
         result = await checked(self._runner, found, order, say_for(caller))
         if found.faults or only_check:
             return {**result, "is_sent": False}
@@ -251,7 +249,6 @@ class ListPages:
 
     def __init__(self, runner: JobRunner) -> None:
         self._runner = runner
-        self._reading = asyncio.Semaphore(_READ_AT_ONCE)
 
     async def check(self, request: Request) -> Response:
         """Return the table of a list; sends nothing."""
@@ -314,8 +311,7 @@ class ListPages:
             retry_failed=body.get("retry_failed") is True,
         )
         text, name = _text("prompts", body.get("prompts")), _text("name", body.get("name"))
-        async with self._reading:
-            return await asyncio.to_thread(read_list, text, name, reading), order
+        return await self._runner.batches.read(text, name, reading), order
 
     def _standing(self, view: BatchView, request: Request) -> Response:
         return json_answer(summary_of(view, _say(request), self._runner))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
@@ -18,10 +20,11 @@ from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import Visitor
 from hunyuan_ui.jobs import JobRunner, Order, build_runner
-from hunyuan_ui.prompt_list import read_list
+from hunyuan_ui.jobs import batch as jobs_batch
+from hunyuan_ui.prompt_list import PromptList, read_list
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
-from hunyuan_ui.ui.batch import LISTS, SEND, BatchCalls, build_list_routes
+from hunyuan_ui.ui.batch import CHECK, LISTS, SEND, BatchCalls, build_list_routes
 from hunyuan_ui.ui.waiting_calls import WaitingCalls
 from tests.fake_service import FakeService, answer
 
@@ -114,3 +117,30 @@ async def test_a_list_that_ends_while_the_ledger_cannot_be_read_has_ended_well(
         await asyncio.wait({cast("Any", runner.batches._batches[list_id].task)})
     view = await runner.batches.view(list_id, order.visitor)
     assert (view.done, view.is_running, view.problem) == (2, False, None)
+
+
+async def test_few_lists_are_read_at_once_through_whichever_door(
+    runner: JobRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going, most, lock = 0, 0, threading.Lock()
+
+    def slow(text: str, name: str, reading: Any) -> PromptList:
+        nonlocal going, most
+        with lock:
+            going += 1
+            most = max(most, going)
+        time.sleep(0.02)
+        with lock:
+            going -= 1
+        return read_list(text, name, reading)
+
+    monkeypatch.setattr(jobs_batch, "read_list", slow)
+    caller = gr.Request(request=Request({"type": "http", "headers": []}))
+    calls = BatchCalls(runner, WaitingCalls(is_public=False))
+    transport = httpx.ASGITransport(Starlette(routes=build_list_routes(runner)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://app", headers=HEADERS) as http:
+        by_page = [http.post(CHECK, json=WISH) for _ in range(5)]
+        wish = ("a fox", "foxes", 50.0, "auto", 0, 0, True, False)
+        told = await asyncio.gather(*by_page, *(calls.submit_many(caller, *wish) for _ in range(5)))
+    assert len(told) == 10
+    assert most == 2
