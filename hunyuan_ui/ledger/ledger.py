@@ -205,9 +205,9 @@ class Ledger(LedgerQueries):
         """
 
         def columns(known: Job, is_reused: bool) -> dict[str, Any]:
-            if is_reused:
-                return self._of_reused(request_id)
             cost, noted = priced(known, cost_usd)
+            if is_reused:
+                return {**self._of_reused(request_id), **(money(cost, noted) if cost_usd else {})}
             return {"request_id": request_id, "problem": None, **money(cost, {**noted, **notes})}
 
         computed = ComputedColumns(columns, ExtraSelect((f"EXISTS ({OF_ANOTHER})",), {"request": bare_id(request_id)}))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hunyuan_ui.job import Job, JobProblem, JobStatus
-from hunyuan_ui.ledger import Ledger
+from hunyuan_ui.ledger import Ledger, expected_usd
 from hunyuan_ui.limits import Day, Totals
 from tests.stored_jobs import ALICE, BOB, DAY_S, NOON, PRICE, Clock, anything_goes, file_of, job, opened_ledger
 
@@ -281,3 +281,21 @@ def test_what_the_owner_has_seen_is_in_no_streak_and_costs_what_it_did(ledger: L
     assert all(one.notes == {"key": "mark", "reviewed": True} for one in ledger.jobs(None))
     assert ledger.adopt(job(status=JobStatus.LOST, sent_at=1.0, ended_at=5.0))
     assert ledger.totals("").bad_streak == 1
+
+
+@pytest.mark.parametrize(("named_usd", "counted_usd"), [(None, 2.2), (0.0, 2.2), (3.0, 3.0), (1.4, 1.4), (900.0, None)])
+def test_a_cost_counts_although_its_answer_names_another_jobs_request(
+    ledger: Ledger, named_usd: float | None, counted_usd: float | None
+) -> None:
+    first, second = (
+        ledger.add(job(reserved_microusd=2_200_000, notes={"estimate_usd": 1.46}), anything_goes)[0] for _ in "ab"
+    )
+    for one in (first, second):
+        ledger.claim(one.id)
+    ledger.mark_running(first.id, "R-1")
+    found = ledger.mark_running(second.id, "r1", cost_usd=named_usd)
+    assert (found.status, found.request_id) == (JobStatus.UNKNOWN, None)
+    assert found == ledger.get(second.id)
+    counted_usd = expected_usd(second) if counted_usd is None else counted_usd
+    assert found.counted_microusd == round(counted_usd * 1_000_000)
+    assert ledger.totals("").today_microusd == 2_200_000 + found.counted_microusd
