@@ -389,6 +389,12 @@ def _is_amount(value: object) -> bool:
 
 def _is_readable(name: str, value: Any) -> bool:
     """Whether a note of a sidecar can be read; one that cannot would break each list that its video is in."""
+    try:
+        # PostgreSQL reads none of these in JSON, SQLite not the first: one such row fails every query.
+        if rb"\u0000" in json.dumps({name: value}, ensure_ascii=False, allow_nan=False).encode():
+            return False
+    except ValueError:
+        return False
     if name in _SIZES + _AMOUNTS:
         return _is_amount(value) and (value > 0 or name in _AMOUNTS)
     if name in _PLACES:
@@ -399,13 +405,7 @@ def _is_readable(name: str, value: Any) -> bool:
         )
     if name == _CORRECTIONS:
         return isinstance(value, list) and all(map(_is_correction, cast("list[object]", value)))
-    if name == "suffix":
-        return value in tuple(BY_SUFFIX)
-    try:
-        json.dumps(value, allow_nan=False)  # no database reads other numbers
-    except ValueError:
-        return False
-    return True
+    return name != "suffix" or value in tuple(BY_SUFFIX)
 
 
 def _is_correction(value: object) -> bool:

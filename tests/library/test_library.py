@@ -256,6 +256,12 @@ ODD_NOTES: list[tuple[str, object]] = [
     ("corrections", [{"note": 5}]),
     ("corrections", [{"at": 5, "to_microusd": 5, "from_microusd": None, "status": [], "note": ""}]),
     ("mine", {"deep": [float("nan")]}),
+    ("list", {"row": 1, "rows": 3, "budget_usd": 5, "more": float("nan")}),
+    ("click", {"id": "0" * 32, "place": 0, "count": 2, "deep": [float("-inf")]}),
+    ("corrections", [{"at": 5, "to_microusd": 5, "status": "lost", "note": "", "more": float("nan")}]),
+    ("corrections", [{"at": 5, "to_microusd": 5, "status": "lost", "note": "a\0"}]),
+    ("mine", "\ud800"),
+    ("mine\0", 1),
 ]
 
 
