@@ -6,9 +6,11 @@ import argparse
 import asyncio
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from hunyuan_ui.cli_output import Exit, Interruption, StatusLine, copy, has_room, print_line, progress, say
@@ -17,12 +19,14 @@ from hunyuan_ui.job import JobProblem, JobStatus, Visitor
 from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
 from hunyuan_ui.jobs.batch import LIMITS
 from hunyuan_ui.jobs.batch_files import CSV_NAME, csv_of, file_name
-from hunyuan_ui.prompt_list import Kind, PromptList, Reading, read_list, text_of
+from hunyuan_ui.prompt_list import MOST_BYTES, Kind, PromptList, Reading, read_list, text_of
 from hunyuan_ui.words import words
 
 _WORDS: Final = words("en")  # console output is English
 LIST_OPTIONS: Final = ("budget", "name", "picks", "picks_seed", "retry_failed")  # besides --batch; None if not given
 _LOOK_AGAIN_S: Final = 1.0
+_HEARD_WITHIN_S: Final = 0.2  # after an interruption
+_MOST_READ_BYTES: Final = 2 * MOST_BYTES
 _FAULTS_SHOWN: Final = 20
 _IN_DOUBT: Final = (JobStatus.UNKNOWN, JobStatus.LOST)
 _KINDS: Final[Mapping[str, Kind]] = {
@@ -74,7 +78,9 @@ async def make_list(
     Raises:
         HunyuanUIError: The list cannot be sent.
     """
-    prompts = _read(options, defaults)
+    prompts = _read(options, defaults, interruption)
+    if prompts is None:
+        return say(_WORDS["cli.interrupted"], Exit.FAILED)
     if prompts.faults:
         return _refused(prompts, as_json=options.json)
     order = Order(owner, options.budget or 0.0, is_confirmed=options.yes, retry_failed=bool(options.retry_failed))
@@ -98,18 +104,45 @@ async def make_list(
     return _report(view, made, as_json=options.json)
 
 
-def _read(options: argparse.Namespace, defaults: Mapping[str, Any]) -> PromptList:
+def _read(options: argparse.Namespace, defaults: Mapping[str, Any], interruption: Interruption) -> PromptList | None:
     file: Path = options.batch
     try:
-        with file.open("rb") as opened:
-            text = text_of(opened.read(2 * 1024 * 1024))
+        content = _content_of(file, interruption)
     except OSError as error:
         reason = error.strerror or _WORDS["cli.cannot_be_read"]
         raise SettingsError("--batch", "batch_file", file=str(file), reason=reason) from None
+    if content is None:
+        return None
     reading = Reading(_KINDS.get(file.suffix.lower(), "auto"), defaults, options.picks or 0, options.picks_seed or 0)
     # The name's bytes, so that a different console encoding does not create a different list.
     name = options.name or os.fsencode(file.name).decode("utf-8", "replace")
-    return read_list(text, name, reading)
+    return read_list(text_of(content), name, reading)
+
+
+def _content_of(file: Path, interruption: Interruption) -> bytes | None:
+    """Return a file's first bytes; None if this program is interrupted first, as by somebody who is to type the list.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    content: SimpleQueue[bytes | OSError] = SimpleQueue()
+
+    def read() -> None:
+        try:
+            with file.open("rb") as opened:
+                content.put(opened.read(_MOST_READ_BYTES))
+        except OSError as error:
+            content.put(error)
+
+    # A signal does not end a read, so that it is left behind in a thread.
+    threading.Thread(target=read, daemon=True).start()
+    while not interruption.is_requested:
+        with suppress(Empty):
+            found = content.get(timeout=_HEARD_WITHIN_S)
+            if isinstance(found, OSError):
+                raise found
+            return found
+    return None
 
 
 def _refused(prompts: PromptList, *, as_json: bool) -> int:

@@ -158,6 +158,34 @@ def test_interrupted_before_it_is_stored_nothing_is_sent(
     assert service.bill == []
 
 
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("begun", [b"", b"a cat\n"], ids=["not opened", "half written"])
+def test_interrupted_while_the_list_is_waited_for_nothing_is_sent(
+    service: RawService, spends: dict[str, str], tmp_path: Path, number: signal.Signals, begun: bytes
+) -> None:
+    typed = tmp_path / "typed"
+    os.mkfifo(typed)
+    writer = os.open(typed, os.O_RDWR) if begun else None
+    arguments = ["--batch", str(typed), "--budget", "5", "--out", str(tmp_path / "out")]
+    with started([*SMALL, *arguments], spends) as process:
+        if writer is not None:
+            os.write(writer, begun)
+        give_up_at = time.monotonic() + 30
+        while not (tmp_path / "data" / "ledger.sqlite3").exists():  # opened just before the list
+            assert time.monotonic() < give_up_at, "it did not begin"
+            time.sleep(0.05)
+        time.sleep(0.3)
+        process.send_signal(number)
+        try:
+            _, said = process.communicate(timeout=10)
+        finally:
+            process.kill()
+    if writer is not None:
+        os.close(writer)
+    assert (process.returncode, service.bill) == (Exit.FAILED, [])
+    assert said == "Interrupted. Nothing was sent.\n"
+
+
 def test_interrupted_while_the_video_is_stored_it_is_said_to_be_made(
     service: RawService,
     spends: dict[str, str],
