@@ -214,7 +214,7 @@ class _Made:
         try:
             kept = await self._runner.video_path(entry.job_id, self.owner)
             name = file_name(entry, kept.suffix)
-            await asyncio.to_thread(_copy_whole, kept, self.folder / name)
+            await asyncio.to_thread(_copy_missing, kept, self.folder / name)
         except HunyuanUIError as error:
             self.problems[entry.job_id] = _WORDS.sentence(error)
         except OSError as error:
@@ -233,14 +233,12 @@ class _Made:
             self.problems[CSV_NAME] = error.strerror or _WORDS["cli.cannot_be_written"]
 
 
-def _copy_whole(kept: Path, target: Path) -> None:
-    """Copy a missing video via a temporary name, so that no partial file ever has its name."""
+def _copy_missing(kept: Path, target: Path) -> None:
+    """Copy a video that is missing."""
     with suppress(OSError):
         if target.stat().st_size == kept.stat().st_size:
             return
-    part = target.with_name(f".{target.name}.part")
-    copy(kept, part)
-    part.replace(target)
+    copy(kept, target)
 
 
 async def _followed(runner: JobRunner, made: _Made, sent: BatchView, interruption: Interruption) -> BatchView:

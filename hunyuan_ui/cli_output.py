@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import io
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -19,6 +21,7 @@ from typing import Any, Final, TextIO
 from hunyuan_ui.setting_values import without_keys
 
 _ROOM: Final = 8 * 1024 * 1024  # bytes; more than a video has
+_FIXED: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)  # a file may be written, its folder not
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) != "\n"}
 
 
@@ -221,18 +224,25 @@ def target_fault(target: Path) -> str | None:
 
 
 def copy(kept: Path, target: Path) -> None:
-    """Copy a video; a failed copy leaves no new file.
+    """Copy a video under a temporary name, so that no partial file ever has its name, or replaces what is there.
 
     Raises:
         OSError: The copy failed.
     """
-    was_there = target.exists()
+    real = Path(os.path.realpath(target))  # of a link, where it leads
+    with suppress(OSError):
+        if real.samefile(kept):
+            return
+    part = real.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        shutil.copyfile(kept, target)
-    except shutil.SameFileError:
-        return
-    except OSError:
-        if not was_there:
-            with suppress(OSError):
-                target.unlink(missing_ok=True)  # a partial file under its name would be mistaken for the whole
-        raise
+        shutil.copyfile(kept, part)
+        with suppress(OSError):
+            shutil.copymode(real, part)
+        part.replace(real)
+    except OSError as error:
+        if error.errno not in _FIXED or not real.is_file():
+            raise
+        shutil.copyfile(kept, real)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
+import shutil
 import struct
 import subprocess
 import sys
@@ -161,19 +163,64 @@ def test_whether_a_target_can_be_written_is_found_out_without_a_change(tmp_path:
     assert not new.exists()
 
 
+@pytest.mark.parametrize("name", ["cat.mp4", "link.mp4", "x" * 251 + ".mp4"], ids=["file", "link", "long name"])
 @pytest.mark.parametrize("was_there", [False, True])
-def test_a_copy_that_fails_leaves_no_new_file_and_takes_away_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, was_there: bool
+def test_a_copy_that_fails_leaves_no_new_file_and_changes_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, was_there: bool, name: str
 ) -> None:
-    target = tmp_path / "cat.mp4"
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "led to.mp4")
+    kept, target = tmp_path / "kept.mp4", tmp_path / name
+    kept.write_bytes(b"the whole")
     if was_there:
-        target.touch()
+        target.write_bytes(b"of another video")
 
     def fail(_: Path, to: Path) -> None:
         to.write_bytes(b"a part")
-        raise OSError("full")
+        raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr("shutil.copyfile", fail)
-    with pytest.raises(OSError, match="full"):
-        copy(tmp_path / "kept.mp4", target)
-    assert target.exists() is was_there
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copyfile", fail)
+        with pytest.raises(OSError, match="full"):
+            copy(kept, target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert not was_there or target.read_bytes() == b"of another video"
+    copy(kept, target)
+    assert target.read_bytes() == b"the whole"
+    assert (tmp_path / "link.mp4").is_symlink()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY], ids=errno.errorcode.get)
+@pytest.mark.parametrize("step", ["copyfile", "replace"])
+def test_a_file_that_may_be_written_is_written_in_a_folder_that_may_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: str
+) -> None:
+    kept, target, copied = tmp_path / "kept.mp4", tmp_path / "cat.mp4", shutil.copyfile
+    kept.write_bytes(b"the whole")
+    target.write_bytes(b"of another video")
+
+    def copy_file(source: Path, to: Path) -> None:
+        if to != target and step == "copyfile":
+            raise OSError(number, "closed")
+        copied(source, to)
+
+    def replace(*_: object) -> None:
+        raise OSError(number, "closed")
+
+    monkeypatch.setattr("shutil.copyfile", copy_file)
+    monkeypatch.setattr(Path, "replace", replace)
+    copy(kept, target)
+    assert target.read_bytes() == b"the whole"
+    assert len(list(tmp_path.iterdir())) == 2
+    target.unlink()
+    with pytest.raises(OSError, match="closed"):
+        copy(kept, target)
+    assert not target.exists()
+
+
+def test_a_copy_keeps_who_may_read_what_it_replaces(tmp_path: Path) -> None:
+    kept, target = tmp_path / "kept.mp4", tmp_path / "cat.mp4"
+    kept.write_bytes(b"the whole")
+    target.touch(mode=0o600)
+    copy(kept, target)
+    assert (target.read_bytes(), target.stat().st_mode & 0o777) == (b"the whole", 0o600)
