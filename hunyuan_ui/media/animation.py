@@ -66,9 +66,13 @@ def _frames(video: Path, side: int, fps: float) -> Iterator[Image.Image]:
     with decoding(video) as (container, stream):
         stream.thread_type = "AUTO"
         scaling = scaling_to(stream, side)
-        wanted_s = 0.0
+        wanted_s: float | None = None
         for frame in container.decode(stream):
-            if frame.pts is None or frame.time + EARLY_S < wanted_s:
+            if frame.pts is None:
+                continue
+            if wanted_s is None:
+                wanted_s = frame.time  # a transport stream, for example, does not begin at zero
+            if frame.time + EARLY_S < wanted_s:
                 continue
             wanted_s += 1 / fps
             yield cast("Any", frame).to_image(**scaling)

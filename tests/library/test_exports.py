@@ -82,6 +82,27 @@ def test_an_animation_has_the_wished_rate_and_plays_as_long_as_the_video(
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
+@pytest.mark.parametrize(("form", "began_s"), [("mpegts", 1.4), ("matroska", 2), ("mp4", 2), ("mp4", 0.1)])
+def test_an_animation_begins_where_the_video_does(
+    clip: Path, tmp_path: Path, kind: AnimationKind, form: str, began_s: float
+) -> None:
+    with av.open(clip) as source, av.open(tmp_path / "late", "w", format=form) as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None and packet.pts is not None and packet.time_base is not None:
+                packet.pts += (ticks := round(began_s / packet.time_base))
+                packet.dts += ticks
+                packet.stream = stream
+                target.mux(packet)
+    write_animation(tmp_path / "late", tmp_path / "made", kind=kind, side=64, fps=12)
+    with Image.open(tmp_path / "made") as animation:
+        assert getattr(animation, "n_frames", 1) == 15
+        for index in (0, 1, 7, 14):
+            animation.seek(index)
+            assert level(animation) == pytest.approx(2 * index, abs=1.2)
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp"])
 def test_a_video_of_one_frame_becomes_a_picture_that_stands_still(tmp_path: Path, kind: AnimationKind) -> None:
     encode_mp4(tmp_path / "one.mp4", 32, 32, 24, (np.full((48, 32), 128, np.uint8) for _ in range(1)))
     write_animation(tmp_path / "one.mp4", tmp_path / "one", kind=kind, side=480, fps=12)
