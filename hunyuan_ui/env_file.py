@@ -7,6 +7,7 @@ programs' variables an empty value may be a choice, such as no proxy.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Mapping, MutableMapping
@@ -42,7 +43,7 @@ def add_env_file(environ: MutableMapping[str, str], home: Path) -> None:
     named = text_of(environ, NAMED_BY)
     file = Path(named) if named else home / _DEFAULT
     # A folder of that name is somebody's virtual environment; a broken link is an error.
-    if not named and (file.is_dir() or not (file.exists() or file.is_symlink())):
+    if not named and (os.path.isdir(file) or not os.path.lexists(file)):  # noqa: PTH112 - a Path's own raise
         return
     values = _parsed(_text_of_file(file), str(file))
     if NAMED_BY in values:

@@ -174,11 +174,15 @@ def test_without_a_file_nothing_is_added(tmp_path: Path) -> None:
     assert added(tmp_path) == {}
 
 
-def test_a_link_that_leads_nowhere_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".env").symlink_to("gone")
+@pytest.mark.parametrize("target", ["gone", ".env", "x" * 300], ids=["gone", "circle", "no name"])
+def test_a_link_that_leads_nowhere_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    (tmp_path / ".env").symlink_to(target)
     monkeypatch.delenv(NAMED_BY)
     with pytest.raises(SystemExit):
         read_settings([], tmp_path)
+    assert str(tmp_path / ".env") in capsys.readouterr().err
 
 
 def test_another_file_is_read_in_its_place(tmp_path: Path) -> None:
