@@ -59,14 +59,14 @@ def _reconcile_library(services: Services) -> None:
     missing, or that the ledger was lost or restored from an older backup.
     """
     for job_id in services.library.left_of(services.ledger.ids("deleted")):
-        services.library.delete(job_id)
+        services.delete_files(job_id)
     # The order matters: a job that another process finishes meanwhile is then among the done ones.
     found = services.library.ids() - services.ledger.elsewhere()
     for job_id in sorted(found - services.ledger.ids("done") - services.ledger.ids("deleted")):
-        done = services.library.finished(job_id)
         try:
+            done = services.library.finished(job_id)
             is_adopted = done is not None and services.ledger.adopt(done)
-        except StorageError:  # a full disk
+        except (StorageError, OSError):  # a full disk, or a file that only another user may read
             is_adopted = False
         if is_adopted:
             log.event("job.adopted", job=job_id)

@@ -444,7 +444,7 @@ class JobRunner:
             await self._services.library.delete_elsewhere(job_id)
         # Hide the row first: a file without a row would be adopted at the next start.
         await self._services.writes.soon(self._services.ledger.hide, job_id)
-        await asyncio.to_thread(self._services.library.delete, job_id)
+        await asyncio.to_thread(self._services.delete_files, job_id)
         await asyncio.to_thread(self.videos.exports.forget, {job_id})
         self._dispatcher.back_up()  # older backups of the ledger still hold the prompts
         log.event("job.deleted", job=job_id)

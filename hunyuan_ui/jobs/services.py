@@ -168,6 +168,15 @@ class Services:
         await self.restore_rows(job)  # a search for lost jobs may already have done this
         return await self.writes(self.ledger.own, job.id)
 
+    def delete_files(self, job_id: str) -> bool:
+        """Remove a deleted job's files; blocks. Return False if that failed: every start tries again."""
+        try:
+            self.library.delete(job_id)
+        except OSError as error:
+            log.trouble("library.not_deleted", job=job_id, kind=type(error).__name__)
+            return False
+        return True
+
     @property
     def notice(self) -> JobProblem | None:
         """What the owner should fix although jobs continue."""

@@ -68,10 +68,11 @@ class BucketLibrary(VideoLibrary):
         in_ledger = known()
         self._bucket.call(self._prepare(in_ledger))
         for job_id in super().ids():
-            if job_id in self._ids:
-                self._shelve(job_id)  # a crash came between bucket and cache
-            elif job_id not in in_ledger and (job := super().finished(job_id)) is not None:
-                self._adoptable[job_id] = job
+            with suppress(OSError):  # of a file that only another user may read or move
+                if job_id in self._ids:
+                    self._shelve(job_id)  # a crash came between bucket and cache
+                elif job_id not in in_ledger and (job := super().finished(job_id)) is not None:
+                    self._adoptable[job_id] = job
         self._make_room()
 
     def ids(self) -> set[str]:
@@ -109,14 +110,14 @@ class BucketLibrary(VideoLibrary):
         return await self._bucket.ask(self._keep(job_id, made))
 
     def delete(self, job_id: str) -> None:
-        """Remove all files of a video; those in the bucket as soon as it is reachable."""
-        super().delete(job_id)
-        self._cache.delete(job_id)
+        """Remove all files of a video; those in the bucket as soon as it is reachable. Errors as `VideoLibrary`'s."""
         self._to_delete.add(job_id)
         try:
             self._bucket.call(self._finish_deletions())
         except StorageError as error:
             log.trouble("library.delete_waits", code=error.code)
+        super().delete(job_id)
+        self._cache.delete(job_id)
 
     def forget_copies(self, deleted: set[str]) -> None:
         """Remove cached files of videos that another process has deleted."""

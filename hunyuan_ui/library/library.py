@@ -252,7 +252,11 @@ class VideoLibrary:
         return removed
 
     def delete(self, job_id: str) -> None:
-        """Remove all files of a video."""
+        """Remove all files of a video.
+
+        Raises:
+            OSError: One cannot be removed.
+        """
         for part in self._parts(job_id):
             part.unlink(missing_ok=True)
         # The video last: while it exists, a start after a crash still finds something to delete.

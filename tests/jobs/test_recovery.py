@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,53 @@ async def test_a_video_whose_sidecar_says_what_no_ledger_can_store_stays_and_hol
         assert [found.id for found in services.ledger.jobs(None)] == [known.id]
         assert services.library.video(stranger.id).is_file()
     assert lines.getvalue().count("library.not_adopted") == 1
+
+
+@contextmanager
+def forbidden(monkeypatch: pytest.MonkeyPatch, path: Path, name: str) -> Iterator[None]:
+    """Have one of a path's methods fail for one file, as for another user's."""
+    real = getattr(Path, name)
+
+    def refused(self: Path, *values: Any, **named: Any) -> Any:
+        if self == path:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(self, *values, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, name, refused)
+        yield
+
+
+async def test_a_video_that_cannot_be_read_is_not_adopted_and_holds_no_start(
+    tmp_path: Path, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path / "data") as services:
+        closed, known = (
+            put_video(services, job(request_id="request-1")),
+            put_video(services, job(request_id="request-2")),
+        )
+        with forbidden(monkeypatch, services.library.video(closed.id), "open"):
+            assert recover(services) == []
+        assert [found.id for found in services.ledger.jobs(None)] == [known.id]
+        assert lines.getvalue().count("library.not_adopted") == 1
+        recover(services)
+        assert {found.id for found in services.ledger.jobs(None)} == {known.id, closed.id}
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webp", ".json"])
+async def test_a_deleted_videos_file_that_cannot_be_removed_holds_no_start_and_no_other_deletion(
+    tmp_path: Path, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    async with opened(tmp_path / "data") as services:
+        deleted = [in_status(services.ledger, JobStatus.LOST, request_id=f"request-{number}") for number in range(3)]
+        for ended in deleted:
+            put_video(services, ended)
+            services.ledger.hide(ended.id)
+        kept = services.library.folder / f"{deleted[0].id}{suffix}"
+        with forbidden(monkeypatch, kept, "unlink"):
+            assert recover(services) == []
+        assert {path.name[:32] for path in services.library.folder.iterdir()} == {deleted[0].id}
+        assert kept.exists()
+        assert lines.getvalue().count("library.not_deleted") == 1
+        recover(services)
+        assert list(services.library.folder.iterdir()) == []

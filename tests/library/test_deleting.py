@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -301,3 +303,25 @@ async def test_what_a_stop_in_the_middle_left_goes_at_the_next_start(settings: S
         (settings.data_dir / "videos" / f"{stored.id}{left}").write_bytes(b"what is left")
     async with opened(settings):
         assert of(stored.id, settings.data_dir) == []
+
+
+async def test_a_file_that_cannot_be_removed_is_removed_by_the_next_start(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, lines: io.StringIO
+) -> None:
+    job_id, real = new_id(), Path.unlink
+
+    def refused(path: Path, **options: Any) -> None:
+        if path.name == f"{job_id}.mp4":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        real(path, **options)
+
+    async with opened(settings) as (runner, http):
+        await runner.submit(job_id, VideoRequest(prompt="a heron"), Visitor.from_token(ALICE), payer="nobody")
+        await until(lambda: job_id not in runner._dispatcher.live)
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", refused)
+            await delete(http, job_id)
+        assert of(job_id, settings.data_dir) == [f"{job_id}.mp4"]
+        assert "library.not_deleted" in lines.getvalue()
+    async with opened(settings):
+        assert of(job_id, settings.data_dir) == []
