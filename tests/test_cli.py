@@ -370,6 +370,21 @@ def test_a_video_that_was_deleted_is_not_one_to_send_again(
     assert "would pay again" in capsys.readouterr().err
 
 
+def test_a_video_on_a_disk_that_is_not_connected_is_not_one_to_send_again(
+    spends: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["a cat", *SMALL, "--out", str(tmp_path / "cat.mp4"), "--json"], spends) == Exit.DONE
+    job_id = json.loads(capsys.readouterr().out)["job_id"]
+    videos = tmp_path / "data" / "videos"
+    videos.rename(tmp_path / "disk")
+    videos.symlink_to("x" * 300)  # every question about it fails
+    assert main(["--resume", job_id, "--out", str(tmp_path / "again.mp4")], spends) == Exit.NOT_COPIED
+    assert "would pay again" in capsys.readouterr().err
+    videos.unlink()
+    (tmp_path / "disk").rename(videos)
+    assert main(["--resume", job_id, "--out", str(tmp_path / "again.mp4")], spends) == Exit.DONE
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -16,7 +16,7 @@ from typing import Any, Final, cast, get_args
 from hunyuan_ui import media
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.data_folder import sync_folder
-from hunyuan_ui.errors import MediaError, StorageError
+from hunyuan_ui.errors import MediaError, StorageError, reason
 from hunyuan_ui.file_type import BY_SUFFIX, MP4, START_BYTES, is_text
 from hunyuan_ui.job import Dialect, Job, JobStatus, Payer, is_id
 from hunyuan_ui.media import settings_tag as settings_tag
@@ -62,11 +62,15 @@ class VideoLibrary:
 
         Raises:
             MediaError: It does not exist.
+            StorageError: Nobody can tell, as on a disk that is not connected.
         """
         for suffix in BY_SUFFIX:
             path = self._path(job_id, suffix)
-            if path.is_file():
-                return path
+            try:
+                if path.is_file():
+                    return path
+            except OSError as error:
+                raise StorageError("video_closed", reason=error.strerror or reason("input_output")) from None
         raise MediaError("video_missing")
 
     def check(self, part: Path) -> None:
@@ -96,12 +100,13 @@ class VideoLibrary:
     def poster(self, job_id: str) -> Path | None:
         """Return the poster's path, rendering it again if missing; None if that fails."""
         path = self._path(job_id, POSTER)
-        if not path.is_file():
-            with suppress(MediaError, OSError):
+        with suppress(MediaError, StorageError, OSError):
+            if not path.is_file():
                 media.write_poster(self.video(job_id), path)
                 if not VideoLibrary.may_have(self, job_id):  # deleted meanwhile
                     path.unlink(missing_ok=True)
-        return path if path.is_file() else None
+            return path if path.is_file() else None
+        return None
 
     def store(self, job: Job, part: Path) -> Job:
         """Store a complete download: settings into the file, poster, sidecar, then the MP4 itself, last.
@@ -201,7 +206,7 @@ class VideoLibrary:
 
     def may_have(self, job_id: str) -> bool:
         """Return whether a video can be expected to exist, without a request to remote storage."""
-        with suppress(MediaError):
+        with suppress(MediaError, StorageError):
             return self.video(job_id).is_file()
         return False
 

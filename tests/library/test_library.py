@@ -11,7 +11,7 @@ import av
 import pytest
 
 from hunyuan_ui import media
-from hunyuan_ui.errors import MediaError
+from hunyuan_ui.errors import MediaError, StorageError
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.library import library as module
 from hunyuan_ui.library.library import VideoLibrary, file_sha256
@@ -455,3 +455,32 @@ def test_the_sidecar_holds_no_secret_and_no_address(library: VideoLibrary) -> No
         *("version", "model", "request", "id", "visitor", "dialect", "payer", "created_at", "sent_at", "notes"),
         *("reserved_microusd", "predicted_s", "request_id", "cost_microusd", "inference_s", "queue_s", "sha256"),
     }
+
+
+@pytest.fixture
+def unconnected(library: VideoLibrary) -> Job:
+    """A stored video in a folder that now is on a disk which is not there: whatever is asked of it fails."""
+    done = stored(library)
+    library.folder.rename(library.folder.with_name("elsewhere"))
+    library.folder.symlink_to("x" * 300)
+    return done
+
+
+def test_a_video_that_nobody_can_look_for_is_not_called_missing(library: VideoLibrary, unconnected: Job) -> None:
+    with pytest.raises(StorageError) as caught:
+        library.video(unconnected.id)
+    assert caught.value.code == "video_closed"
+    assert not library.may_have(unconnected.id)
+    assert library.poster(unconnected.id) is None
+
+
+def test_a_video_is_neither_made_anew_nor_lost_while_nobody_can_look_for_it(
+    library: VideoLibrary, unconnected: Job
+) -> None:
+    with pytest.raises((StorageError, OSError)):
+        library.finish(downloading(unconnected.id))
+    library.folder.unlink()
+    library.folder.with_name("elsewhere").rename(library.folder)
+    found = library.finish(downloading(unconnected.id))
+    assert found is not None
+    assert found.sha256 == unconnected.sha256
