@@ -123,12 +123,12 @@ class VideoLibrary:
             OSError: The disk is full or cannot be written; the part file is kept.
         """
         facts = asdict(media.facts(part))
-        suffix = (media.type_of(part) or MP4).suffix
         with ThreadPoolExecutor(1, "poster") as pool:
             poster = pool.submit(media.write_poster, part, self._path(job.id, POSTER))
             # If settings cannot be added, or there is no room for a second copy, the file is kept as downloaded.
             with suppress(MediaError, OSError):
                 settings_tag.write(part, part, job.request)
+        suffix = (media.type_of(part) or MP4).suffix  # with settings, a QuickTime file is an MP4 too
         done = replace(
             job,
             status=JobStatus.DONE,

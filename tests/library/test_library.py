@@ -11,7 +11,7 @@ import av
 import pytest
 
 from hunyuan_ui import media
-from hunyuan_ui.errors import MediaError, StorageError
+from hunyuan_ui.errors import MediaError
 from hunyuan_ui.job import Job, JobStatus, new_id
 from hunyuan_ui.library import library as module
 from hunyuan_ui.library.library import VideoLibrary, file_sha256
@@ -112,6 +112,25 @@ def test_the_stored_file_says_nothing_of_its_visitor_or_its_price(library: Video
     data = library.video(done.id).read_bytes()
     for word in (done.visitor, done.id, "request-1", "1460000", "owner"):
         assert word.encode() not in data
+
+
+@pytest.mark.parametrize("first", [b"free", b"wide", b"skip"])
+@pytest.mark.parametrize("is_tagged", [True, False])
+def test_a_quicktime_file_that_became_an_mp4_with_its_settings_is_named_as_one(
+    library: VideoLibrary, monkeypatch: pytest.MonkeyPatch, first: bytes, is_tagged: bool
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    if not is_tagged:
+        monkeypatch.setattr(settings_tag, "write", fail)
+    done = stored(library, mp4_bytes().replace(b"ftyp", first, 1))
+    video = library.video(done.id)
+    kind = media.type_of(video)
+    assert kind is not None
+    assert (video.suffix, done.notes["suffix"], kind.suffix) == ((".mp4",) * 3 if is_tagged else (".mov",) * 3)
+    assert (found := library.finished(done.id)) is not None
+    assert found.notes == done.notes
 
 
 @pytest.mark.parametrize("error", [MediaError("export_failed", problem="x"), OSError(28, "No space left on device")])
@@ -455,32 +474,3 @@ def test_the_sidecar_holds_no_secret_and_no_address(library: VideoLibrary) -> No
         *("version", "model", "request", "id", "visitor", "dialect", "payer", "created_at", "sent_at", "notes"),
         *("reserved_microusd", "predicted_s", "request_id", "cost_microusd", "inference_s", "queue_s", "sha256"),
     }
-
-
-@pytest.fixture
-def unconnected(library: VideoLibrary) -> Job:
-    """A stored video in a folder that now is on a disk which is not there: whatever is asked of it fails."""
-    done = stored(library)
-    library.folder.rename(library.folder.with_name("elsewhere"))
-    library.folder.symlink_to("x" * 300)
-    return done
-
-
-def test_a_video_that_nobody_can_look_for_is_not_called_missing(library: VideoLibrary, unconnected: Job) -> None:
-    with pytest.raises(StorageError) as caught:
-        library.video(unconnected.id)
-    assert caught.value.code == "video_closed"
-    assert not library.may_have(unconnected.id)
-    assert library.poster(unconnected.id) is None
-
-
-def test_a_video_is_neither_made_anew_nor_lost_while_nobody_can_look_for_it(
-    library: VideoLibrary, unconnected: Job
-) -> None:
-    with pytest.raises((StorageError, OSError)):
-        library.finish(downloading(unconnected.id))
-    library.folder.unlink()
-    library.folder.with_name("elsewhere").rename(library.folder)
-    found = library.finish(downloading(unconnected.id))
-    assert found is not None
-    assert found.sha256 == unconnected.sha256
