@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,11 +51,19 @@ def write(source: Path, target: Path, request: VideoRequest) -> None:
 def strip(source: Path, target: Path) -> None:
     """Write a copy of an MP4 without its comment and without the data of `write`; its frames are copied unchanged.
 
+    A file that FFmpeg cannot copy, as one with a track of timecodes, never took any settings: it is copied as it is.
+
     Raises:
-        MediaError: The file is not a complete MP4, or FFmpeg cannot copy every packet of it.
+        MediaError: The file is not a complete MP4, or has a comment, and FFmpeg cannot copy every packet of it.
         OSError: The copy cannot be written.
     """
-    _rewrite(source, target, None)
+    try:
+        _rewrite(source, target, None)
+    except MediaError as error:
+        if error.facts.get("problem") != reason("cannot_be_copied") or _may_have_settings(source):
+            raise
+        with atomic_write(target) as part:
+            shutil.copyfile(source, part)
 
 
 def request_in(text: str) -> VideoRequest:
@@ -170,6 +179,13 @@ def _demuxing(path: Path) -> Any:
     # An MP4's index suffices for a copy, so no frames are decoded to probe it.
     options = {"skip_frame": "all", "probesize": "32"}
     return av.open(path, format="mp4", metadata_errors="replace", options=options)
+
+
+def _may_have_settings(path: Path) -> bool:
+    with opened(path) as (file, size):
+        is_own = any(box.kind == b"uuid" and payload_of(file, box)[:16] == OWN_BOX for box in outer_boxes(file, size))
+    with _demuxing(path) as container:
+        return is_own or any(name.startswith("comment") for name in container.metadata)
 
 
 def _foreign_boxes(file: BinaryIO, size: int) -> Iterator[bytes]:

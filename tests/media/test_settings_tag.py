@@ -429,3 +429,42 @@ def test_what_was_written_is_looked_at_before_it_takes_the_place_of_the_video(
         assert clip.read_bytes() == data
         assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
     assert min(lost) > len(data) / 2
+
+
+def with_timecodes(path: Path, form: str = "mp4", codec: str = "libx264", **metadata: str) -> Path:
+    """Write a video with a track of timecodes, or in a codec that no MP4 has; FFmpeg copies neither."""
+    with av.open(path, "w", format=form) as container:
+        container.metadata.update(metadata)
+        stream: Any = container.add_stream(codec, rate=24)
+        stream.width, stream.height = 64, 48
+        stream.pix_fmt = "yuv422p10le" if codec == "prores_ks" else "yuv420p"
+        stream.metadata["timecode"] = "" if codec == "prores_ks" else "01:00:00:00"
+        for index in range(5):
+            frame = av.VideoFrame.from_ndarray(np.full((72, 64), 60 + 20 * index, np.uint8), format="yuv420p")
+            frame.pts = index
+            container.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("form", "codec"), [("mp4", "libx264"), ("mov", "libx264"), ("mov", "prores_ks")])
+def test_a_video_that_takes_no_settings_is_its_own_copy_without_them(tmp_path: Path, form: str, codec: str) -> None:
+    path = with_timecodes(tmp_path / "clip", form, codec)
+    before = path.read_bytes()
+    with pytest.raises(MediaError):
+        settings_tag.write(path, path, REQUEST)
+    settings_tag.strip(path, tmp_path / "plain.mp4")
+    assert (path.read_bytes(), (tmp_path / "plain.mp4").read_bytes()) == (before, before)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("where", ["comment", "own box"])
+def test_a_video_that_cannot_be_copied_and_tells_something_is_no_copy_without_it(tmp_path: Path, where: str) -> None:
+    told = {"comment": "a prompt"} if where == "comment" else {}
+    path = with_timecodes(tmp_path / "clip", **told)
+    if where == "own box":
+        path.write_bytes(path.read_bytes() + box(b"uuid", settings_tag.OWN_BOX + b"a prompt"))
+    with pytest.raises(MediaError) as caught:
+        settings_tag.strip(path, tmp_path / "plain.mp4")
+    assert caught.value.code == "export_failed"
+    assert not (tmp_path / "plain.mp4").exists()
