@@ -9,12 +9,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import av
 import pytest
 
+from hunyuan_ui.job import JobStatus
+from hunyuan_ui.library.library import VideoLibrary
 from tests.app_process import ROOT, RunningApp, running_app
+from tests.shelves import put_video
+from tests.stored_jobs import added, opened_ledger
 
 EXAMPLES = "".join(path.read_text("utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
 ADDRESS = "http://127.0.0.1:7860"
@@ -69,6 +74,25 @@ def test_no_example_is_left_out() -> None:
         "bash": 2,
     }
     assert set(re.findall(r"^```(\w+)$", EXAMPLES, re.MULTILINE)) == {"python", "js", "bash", "sh", "nginx", "mermaid"}
+
+
+def test_the_manuals_copy_of_a_folder_in_use_is_a_whole_one(tmp_path: Path) -> None:
+    made = put_video(tmp_path / "data", "a" * 32)
+    with closing(opened_ledger(tmp_path / "data")) as ledger:
+        assert ledger.adopt(made)
+        waiting = added(ledger)
+        (tmp_path / "data" / "links.secret").write_bytes(bytes(32))
+        text = block("sh", "backup").replace(".venv/bin/python", sys.executable)
+        run(["sh"], text, tmp_path)
+        # A second copy is none of half an older one.
+        assert subprocess.run(["sh"], input=text, text=True, cwd=tmp_path, capture_output=True, check=False).returncode
+    with closing(opened_ledger(tmp_path / "backup")) as restored:
+        assert {job.id: job.status for job in restored.jobs(None)} == {
+            made.id: JobStatus.DONE,
+            waiting.id: JobStatus.UNKNOWN,  # it may have been sent since
+        }
+    assert VideoLibrary(tmp_path / "backup" / "videos").finished(made.id) is not None
+    assert (tmp_path / "backup" / "links.secret").read_bytes() == bytes(32)
 
 
 def test_the_python_example_makes_a_video(app: RunningApp, tmp_path: Path) -> None:
