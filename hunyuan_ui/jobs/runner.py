@@ -266,7 +266,8 @@ class JobRunner:
 
         Raises:
             AccessError: It has not ended.
-            StorageError: The ledger cannot be written, or a bucket is unreachable and the deletion could be forgotten.
+            StorageError: The ledger cannot be written, a bucket is unreachable and the deletion could be forgotten, or
+                a file could not be removed, which every start tries again.
         """
         if (await self.view(job_id, visitor)).job.is_active:
             raise AccessError("still_under_way")
@@ -444,10 +445,12 @@ class JobRunner:
             await self._services.library.delete_elsewhere(job_id)
         # Hide the row first: a file without a row would be adopted at the next start.
         await self._services.writes.soon(self._services.ledger.hide, job_id)
-        await asyncio.to_thread(self._services.delete_files, job_id)
+        is_gone = await asyncio.to_thread(self._services.delete_files, job_id)
         await asyncio.to_thread(self.videos.exports.forget, {job_id})
         self._dispatcher.back_up()  # older backups of the ledger still hold the prompts
         log.event("job.deleted", job=job_id)
+        if not is_gone:
+            raise StorageError("files_not_deleted")
 
     def _new_job(self, job_id: str, request: VideoRequest, visitor: Visitor, payer: Payer) -> Job:
         expected = self.estimate(request, payer)

@@ -305,7 +305,7 @@ async def test_what_a_stop_in_the_middle_left_goes_at_the_next_start(settings: S
         assert of(stored.id, settings.data_dir) == []
 
 
-async def test_a_file_that_cannot_be_removed_is_removed_by_the_next_start(
+async def test_a_file_that_cannot_be_removed_is_told_and_removed_by_the_next_start(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, lines: io.StringIO
 ) -> None:
     job_id, real = new_id(), Path.unlink
@@ -320,7 +320,8 @@ async def test_a_file_that_cannot_be_removed_is_removed_by_the_next_start(
         await until(lambda: job_id not in runner._dispatcher.live)
         with monkeypatch.context() as patch:
             patch.setattr(Path, "unlink", refused)
-            await delete(http, job_id)
+            told = await http.delete(f"{BASE}/videos/{job_id}", headers={"x-hunyuan-visitor": ALICE})
+        assert (told.status_code, told.json()["code"]) == (503, "files_not_deleted")
         assert of(job_id, settings.data_dir) == [f"{job_id}.mp4"]
         assert "library.not_deleted" in lines.getvalue()
     async with opened(settings):
