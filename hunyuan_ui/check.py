@@ -234,9 +234,10 @@ async def _data_folder(subject: Subject) -> list[Finding]:
 def _folder_rows(settings: Settings) -> list[Finding]:
     folder = DataFolder(settings.data_dir)
     try:
-        return [_folder_row(folder), _disk_row(folder, settings), _ledger_row(folder, settings)]
+        row = _folder_row(folder)
     finally:
-        folder.close()
+        folder.close()  # before the ledger is read: a page that starts meanwhile could not take the folder
+    return [row, _disk_row(folder, settings), _ledger_row(folder, settings)]
 
 
 def _folder_row(folder: DataFolder) -> Finding:

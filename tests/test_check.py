@@ -189,6 +189,22 @@ def test_a_folder_in_use_is_no_trouble_and_is_left_alone(
     held.close()
 
 
+def test_a_page_that_starts_while_the_ledger_is_read_gets_the_folder(
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages: list[DataFolder] = []
+
+    def count(folder: Path) -> int:
+        pages.append(DataFolder(folder))
+        return 0
+
+    monkeypatch.setattr(check, "count_jobs", count)
+    code, rows = checked(environ, capsys)
+    (page,) = pages
+    assert (code, page.problem) == (Exit.DONE, None), rows
+    page.close()
+
+
 @pytest.mark.parametrize(
     "harm",
     [
