@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import zip_longest
 from typing import Any, Final, Literal, NamedTuple, cast
 
 from hunyuan_ui.errors import InvalidRequestError
@@ -325,11 +326,12 @@ def _of_csv(text: str, separator: str | None) -> Iterator[tuple[int, Mapping[str
                 if (wrong := _wrong_header(header)) is not None:
                     yield line, wrong
                     return
-            elif any(cell.strip() for cell in cells[len(header) :]):
-                yield line, InvalidRequestError("list_cells", field="list", count=len(cells), columns=len(header))
+            elif any(cell.strip() for name, cell in zip_longest(header, cells, fillvalue="") if not name):
+                columns = sum(map(bool, header))
+                yield line, InvalidRequestError("list_cells", field="list", count=len(cells), columns=columns)
             else:
                 named = {name: _cell(name, cell) for name, cell in zip(header, cells, strict=False)}
-                yield line, {name: value for name, value in named.items() if name and value is not None}
+                yield line, {name: value for name, value in named.items() if value is not None}
     except csv.Error:
         yield begin, InvalidRequestError("list_not_csv", field="list")
 
