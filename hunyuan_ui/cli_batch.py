@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import filecmp
 import json
 import os
 import threading
@@ -234,9 +235,9 @@ class _Made:
 
 
 def _copy_missing(kept: Path, target: Path) -> None:
-    """Copy a video that is missing."""
+    """Copy a video that is missing, or that a power cut or another program has spoiled."""
     with suppress(OSError):
-        if target.stat().st_size == kept.stat().st_size:
+        if filecmp.cmp(kept, target, shallow=False):
             return
     copy(kept, target)
 

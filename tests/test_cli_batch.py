@@ -74,6 +74,21 @@ def test_a_list_becomes_a_folder_and_the_same_command_pays_for_nothing_again(
     assert len(service.posts()) == 4
 
 
+def test_a_video_that_was_spoiled_in_the_folder_is_put_there_again(
+    service: PaidService, environ: dict[str, str], prompts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran(capsys, environ, prompts)
+    whole = {path: path.read_bytes() for path in (prompts.parent / "out").glob("*.mp4")}
+    zeros, flipped, cut, gone = whole
+    zeros.write_bytes(bytes(len(whole[zeros])))  # as a power cut leaves a file whose name came before its content
+    flipped.write_bytes(whole[flipped][:-1] + bytes([whole[flipped][-1] ^ 1]))
+    cut.write_bytes(whole[cut][:-1])
+    gone.unlink()
+    code, facts, _ = ran(capsys, environ, prompts)
+    assert (code, facts["files"], len(service.posts())) == (Exit.DONE, 4, 4)
+    assert {path: path.read_bytes() for path in whole} == whole
+
+
 def test_a_seed_that_a_row_lacks_is_random_and_stays(
     service: PaidService, environ: dict[str, str], prompts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
