@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # imported only if an address is given
     from hunyuan_ui.library.copy_to_bucket import Copied
 
 _WORDS: Final = words("en")  # console output is English
-_PASSWORD: Final = re.compile(r"(//[^\s/@:]*:)\S*@")
+_PASSWORDS: Final = (re.compile(r"(\w*password\w*=)[^\s&]*", re.IGNORECASE), re.compile(r"(//[^\s/@:]*:)\S*(?=@)"))
 _TO, _VIDEOS_TO, _FROM = "--to", "--videos-to", "--from"
 
 
@@ -62,7 +62,9 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         # A mistyped argument may be an address with its password.
-        super().error(_PASSWORD.sub(r"\1***@", message))
+        for password in _PASSWORDS:
+            message = password.sub(r"\1***", message)
+        super().error(message)
 
 
 def _parser() -> argparse.ArgumentParser:

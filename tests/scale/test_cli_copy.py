@@ -180,9 +180,18 @@ async def test_a_wrong_option_is_named(rig: Rig, move: Callable[..., Said], case
     assert (said.code, expected in said.err) == (Exit.USAGE, True), said.err
 
 
-def test_a_mistyped_option_shows_no_password(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"postgresql://owner:{PASSWORD}@h/d",
+        f"postgresql://h/d?user=owner&password={PASSWORD}&connect_timeout=5",
+        f"postgresql://owner:x@h/d?sslPassword={PASSWORD}",
+        f"postgresql://owner:{PASSWORD}@h/d?password={PASSWORD}@{PASSWORD}",
+    ],
+)
+def test_a_mistyped_option_shows_no_password(capsys: pytest.CaptureFixture[str], address: str) -> None:
     with pytest.raises(SystemExit) as caught:
-        cli_copy.main(["copy", f"--too=postgresql://owner:{PASSWORD}@h/d"], {})
+        cli_copy.main(["copy", f"--too={address}"], {})
     said = capsys.readouterr().err
     assert (caught.value.code, PASSWORD in said, "--too" in said) == (Exit.USAGE, False, True)
 
