@@ -98,10 +98,10 @@ class VideoLibrary:
         return path if path.is_file() else None
 
     def poster(self, job_id: str) -> Path | None:
-        """Return the poster's path, rendering it again if missing; None if that fails."""
+        """Return the poster's path, rendering it again if missing or spoiled; None if that fails."""
         path = self._path(job_id, POSTER)
         with suppress(MediaError, StorageError, OSError):
-            if not path.is_file():
+            if not _begins_as_poster(path):
                 media.write_poster(self.video(job_id), path)
                 if not VideoLibrary.may_have(self, job_id):  # deleted meanwhile
                     path.unlink(missing_ok=True)
@@ -325,6 +325,14 @@ def job_of(sidecar: bytes, job_id: str) -> Job | None:
         return _job(facts) if is_its else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _begins_as_poster(path: Path) -> bool:
+    """Whether a poster is there, and not the empty or zeroed file that a power cut leaves in its place."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(12)[8:] == b"WEBP"
 
 
 def _is_text(path: Path) -> bool:

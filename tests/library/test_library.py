@@ -356,6 +356,18 @@ def test_a_missing_poster_is_drawn_again(library: VideoLibrary) -> None:
     assert drawn[8:12] == b"WEBP"
 
 
+@pytest.mark.parametrize("left", [b"", bytes(500), b"RIFF", b"<html>" * 9], ids=["empty", "zeros", "cut", "other"])
+def test_a_poster_that_was_spoiled_is_drawn_again(library: VideoLibrary, left: bytes) -> None:
+    done = stored(library)
+    path = library.folder / f"{done.id}.webp"
+    path.write_bytes(left)
+    assert library.poster(done.id) == path
+    assert media.is_poster(path)
+    path.write_bytes(left)
+    library.video(done.id).unlink()
+    assert library.poster(done.id) is None
+
+
 def test_a_poster_that_is_drawn_while_its_video_is_deleted_does_not_stay(
     library: VideoLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
