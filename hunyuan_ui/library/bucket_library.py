@@ -120,9 +120,10 @@ class BucketLibrary(VideoLibrary):
         self._cache.delete(job_id)
 
     def forget_copies(self, deleted: set[str]) -> None:
-        """Remove cached files of videos that another process has deleted."""
+        """Remove cached files of videos that another process has deleted; one that cannot be is tried again."""
         for job_id in self._cache.left_of(deleted):
-            self._cache.delete(job_id)
+            with suppress(OSError):
+                self._cache.delete(job_id)
 
     async def delete_elsewhere(self, job_id: str) -> None:
         """Remove the files of a video from the bucket, immediately or not at all."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
 import os
 import shutil
 from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from hunyuan_ui.errors import MediaError, StorageError
-from hunyuan_ui.job import Job
+from hunyuan_ui.job import Job, new_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.library import bucket_library
 from hunyuan_ui.library.exports import Export
@@ -204,3 +207,25 @@ def _digest_at(runner: JobRunner, job: Job) -> str:
     path = runner.videos.path_of(job)
     assert path is not None
     return file_sha256(path)
+
+
+def test_a_copy_that_cannot_be_removed_keeps_no_other_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket: Any = SimpleNamespace()
+    library = bucket_library.BucketLibrary(tmp_path / "videos", tmp_path / "cache", bucket)
+    copies = [tmp_path / "cache" / f"{new_id()}.mp4" for _ in range(9)]
+    for copy in copies:
+        copy.touch()
+    real = Path.unlink
+
+    def refused(path: Path, **options: Any) -> None:
+        if path == copies[1]:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        real(path, **options)
+
+    deleted = {copy.stem for copy in copies}
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refused)
+        library.forget_copies(deleted)
+    assert [copy for copy in copies if copy.exists()] == copies[1:2]
+    library.forget_copies(deleted)
+    assert not copies[1].exists()
