@@ -19,7 +19,9 @@ from hunyuan_ui.request import VideoRequest
 
 CSV_NAME: Final = "list.csv"
 _CHUNK_BYTES: Final = 256 * 1024
-_YEARS: Final = range(1980, 2108)  # that ZIP can represent; the ledger's clock may be far ahead
+# The times that ZIP can represent, in UTC seconds; a clock may be ahead of them.
+_OLDEST: Final = 315_532_800  # 1980-01-01 00:00:00
+_NEWEST: Final = 4_354_819_198  # 2107-12-31 23:59:58
 
 
 def file_name(entry: Entry, suffix: str) -> str:
@@ -94,8 +96,7 @@ def _info(name: str, entry: Entry, size: int) -> ZipInfo:
 
 
 def _date(at: float) -> tuple[int, int, int, int, int, int]:
-    year, *rest = time.gmtime(at)[:6]
-    return (year, *rest) if year in _YEARS else (_YEARS[0], 1, 1, 0, 0, 0)  # pyright: ignore[reportReturnType]
+    return time.gmtime(min(max(at, _OLDEST), _NEWEST))[:6]
 
 
 class _Sink(io.RawIOBase):
