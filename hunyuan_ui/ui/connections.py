@@ -18,6 +18,7 @@ from hunyuan_ui.local_addresses import network_of
 MOST: Final = 2_000  # connections at once; fewer if this process may not open four times as many files
 BACKLOG: Final = 128  # connections that the system accepts in one go, before any of them can be refused
 CLIENT_WITHIN_S: Final = 30.0  # for a request's head, and for each next piece of its body
+UNREAD_WITHIN_S: Final = 600.0  # for a piece of an answer; whoever paused a video asks for the rest of it by a range
 END_WITHIN_S: Final = 1  # for answers under way at a stop; the jobs are stopped, in order, only after them
 
 if sys.platform == "win32":
@@ -46,6 +47,7 @@ class BoundedConnection(H11Protocol):
     most = MOST
     _held: ClassVar[Counter[str]] = Counter()  # connections by the address of their client
     _deadline: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Refuse the connection if there are too many, or too many from the same address."""
@@ -70,6 +72,22 @@ class BoundedConnection(H11Protocol):
         if not self._held[self._address]:
             del self._held[self._address]
         self._stop_waiting()
+        self._on_read()
+
+    def pause_writing(self) -> None:
+        """Stop sending to a client that does not read, and close the connection if it goes on so."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(UNREAD_WITHIN_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Send on to a client that has read."""
+        super().resume_writing()
+        self._on_read()
+
+    def _on_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _await_client(self) -> None:
         # A head must be complete in time, however many pieces it comes in.

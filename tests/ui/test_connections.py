@@ -30,6 +30,8 @@ pytestmark = pytest.mark.anyio
 
 HEAD = b"POST / HTTP/1.1\r\nHost: page\r\nContent-Length: 4\r\n\r\n"
 WITHIN_S = 0.4
+LARGE = b"GET /large HTTP/1.1\r\nHost: page\r\n\r\n"
+PIECE_BYTES, LARGE_PIECES = 256 * 1024, 200  # more than the buffers of the system take
 
 
 async def length_of_the_body(scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
@@ -37,6 +39,11 @@ async def length_of_the_body(scope: Any, receive: Callable[[], Any], send: Calla
     while has_more:
         message = await receive()
         body, has_more = body + message.get("body", b""), message.get("more_body", False)
+    if scope["path"] == "/large":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for left in reversed(range(LARGE_PIECES)):
+            await send({"type": "http.response.body", "body": bytes(PIECE_BYTES), "more_body": left > 0})
+        return
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
     await send({"type": "http.response.body", "body": str(len(body)).encode()})
 
@@ -46,6 +53,7 @@ async def serving(monkeypatch: pytest.MonkeyPatch, most: int = 4) -> AsyncIterat
     """Serve an application with these bounds, as Gradio would; yield its port."""
     monkeypatch.setattr(BoundedConnection, "most", most)
     monkeypatch.setattr(connections, "CLIENT_WITHIN_S", WITHIN_S)
+    monkeypatch.setattr(connections, "UNREAD_WITHIN_S", WITHIN_S)
     monkeypatch.setattr(http_server, "uvicorn", uvicorn)
     monkeypatch.setattr(connections, "most_connections", lambda: most)
     bound_connections()
@@ -94,6 +102,29 @@ async def test_a_head_has_one_time_for_all_its_pieces_and_a_body_time_for_each(m
         assert (await asyncio.wait_for(fine.read(15), 5)) == b"HTTP/1.1 200 OK"
         writer.close()
         other.close()
+
+
+async def test_a_client_that_reads_nothing_is_let_go_and_one_that_reads_slowly_gets_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving(monkeypatch) as port:
+        _, idle = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        idle.write(LARGE)
+        slow, reading = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        reading.write(LARGE)
+        got = 0
+        while piece := await asyncio.wait_for(slow.read(4 * PIECE_BYTES), 5):
+            got += len(piece)
+            if piece.endswith(b"0\r\n\r\n"):
+                break
+            await asyncio.sleep(0.001)
+        assert got > PIECE_BYTES * LARGE_PIECES
+        reading.close()
+        began = time.monotonic()
+        while BoundedConnection._held and time.monotonic() - began < 5:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.02)
+        assert not BoundedConnection._held
+        idle.close()
 
 
 async def test_above_so_many_a_connection_is_refused_until_one_ends(monkeypatch: pytest.MonkeyPatch) -> None:
