@@ -20,6 +20,7 @@ from hunyuan_ui.cli_output import (
     Parser,
     StatusLine,
     copy,
+    end_in_doubt_on_a_crash,
     has_room,
     interruptions,
     prepare_console,
@@ -55,9 +56,12 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
         An `Exit` code.
     """
     prepare_console()
+    usual = sys.excepthook
     try:
         with interruptions() as interruption:
-            return _run(build_parser().parse_args(arguments), environ, interruption)
+            code = _run(build_parser().parse_args(arguments), environ, interruption)
+        sys.excepthook = usual
+        return code
     finally:
         for stream in (sys.stdout, sys.stderr):
             show("", stream)
@@ -188,6 +192,8 @@ async def _make(options: argparse.Namespace, runner: JobRunner, interruption: In
         await runner.start()
         if interruption.is_requested:
             return say(_WORDS["cli.interrupted"], Exit.FAILED)
+        if request is None or not runner.settings.is_preview:
+            end_in_doubt_on_a_crash(_WORDS("cli.crashed", command=_resume(job_id)))
         if request is None:
             job = (await runner.view(job_id, OWNER)).job
         else:
@@ -276,7 +282,7 @@ async def _finish(runner: JobRunner, job: Job, options: argparse.Namespace) -> i
         copy(kept, target)
     except OSError as error:
         reason = error.strerror or _WORDS["cli.cannot_be_written"]
-        sentence = _WORDS("cli.not_copied", kept=kept, target=target, reason=reason, command=_resume(job))
+        sentence = _WORDS("cli.not_copied", kept=kept, target=target, reason=reason, command=_resume(job.id))
         return _not_copied(job, kept, sentence, options)
     facts = _facts(job, target)
     print_line(json.dumps(facts) if options.json else _WORDS("cli.made", file=target, facts=_described(facts)))
@@ -313,20 +319,20 @@ def _broken_off(job: Job, options: argparse.Namespace) -> int:
     if not job.is_active and job.status is not JobStatus.DONE:
         return _without_video(job, options)
     if job.status is JobStatus.DONE:
-        return _not_copied(job, None, _WORDS("cli.interrupted_when_made", command=_resume(job)), options)
+        return _not_copied(job, None, _WORDS("cli.interrupted_when_made", command=_resume(job.id)), options)
     if options.json:
         print_line(json.dumps(_facts(job, None)))
     if job.status is JobStatus.SUBMITTING:
         return say(_WORDS.about(job).sentence(JobProblem.from_code("interrupted")), Exit.UNKNOWN)
     if job.status is JobStatus.QUEUED:
-        return say(_WORDS("cli.goes_on_later", command=_resume(job)), Exit.GOES_ON)
+        return say(_WORDS("cli.goes_on_later", command=_resume(job.id)), Exit.GOES_ON)
     if job.is_preview:
         return say(_WORDS["cli.preview_ended"], Exit.FAILED)
-    return say(_WORDS.about(job)("cli.goes_on", command=_resume(job)), Exit.GOES_ON)
+    return say(_WORDS.about(job)("cli.goes_on", command=_resume(job.id)), Exit.GOES_ON)
 
 
-def _resume(job: Job) -> str:
-    return f"python -m hunyuan_ui --resume {job.id}"
+def _resume(job_id: str) -> str:
+    return f"python -m hunyuan_ui --resume {job_id}"
 
 
 def _facts(job: Job, file: Path | None) -> dict[str, Any]:

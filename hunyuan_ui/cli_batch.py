@@ -14,7 +14,17 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-from hunyuan_ui.cli_output import Exit, Interruption, StatusLine, copy, has_room, print_line, progress, say
+from hunyuan_ui.cli_output import (
+    Exit,
+    Interruption,
+    StatusLine,
+    copy,
+    end_in_doubt_on_a_crash,
+    has_room,
+    print_line,
+    progress,
+    say,
+)
 from hunyuan_ui.errors import HunyuanUIError, SettingsError
 from hunyuan_ui.job import JobProblem, JobStatus, Visitor
 from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
@@ -94,6 +104,8 @@ async def make_list(
     if interruption.is_requested:
         return say(_WORDS["cli.interrupted"], Exit.FAILED)
     await runner.start()
+    if not runner.settings.is_preview:
+        end_in_doubt_on_a_crash(_WORDS["cli.list.crashed"])
     sent = await runner.batches.start(prompts, order)
     made = _Made(runner, owner, folder)
     try:

@@ -16,6 +16,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final, TextIO
 
 from hunyuan_ui.setting_values import without_keys
@@ -135,6 +136,20 @@ def say(sentence: str, code: Exit) -> int:
     """Print a sentence to stderr and return the code."""
     progress(f"{sentence}\n")
     return code
+
+
+def end_in_doubt_on_a_crash(advice: str) -> None:
+    """Let an unforeseen error end the process with `Exit.UNKNOWN`: Python's own code means that nothing was charged.
+
+    Args:
+        advice: Printed after the error.
+    """
+
+    def crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        sys.__excepthook__(kind, error, trace)
+        os._exit(say(advice, Exit.UNKNOWN))
+
+    sys.excepthook = crashed
 
 
 def print_line(text: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +21,10 @@ from hunyuan_ui.cli import Exit, main
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.media import check_mp4
-from tests.one_shell import SMALL, started
+from tests.one_shell import ROOT, SMALL, started
 from tests.raw_service import RawService, Reply, answer, silence
 from tests.test_cli import environ as environ
+from tests.test_cli import paid as paid
 from tests.test_cli import service as service
 from tests.test_cli import spends as spends
 
@@ -219,3 +222,50 @@ def test_an_interrupted_preview_does_not_go_on(environ: dict[str, str]) -> None:
     code, _, said = interrupted(environ, signal.SIGINT, until_it_goes)
     assert code == Exit.FAILED
     assert "Nothing was charged" in said
+
+
+CRASHES = """
+import sys
+from hunyuan_ui.jobs import JobRunner
+
+async def crash(*_, **__):
+    raise RuntimeError("nobody has thought of this")
+
+setattr(JobRunner, sys.argv.pop(1), crash)
+import runpy
+runpy.run_module("hunyuan_ui", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("step", ["submit", "wait", "video_path", "stop"])
+def test_an_error_that_nobody_has_thought_of_is_never_called_free(
+    paid: dict[str, str], tmp_path: Path, step: str
+) -> None:
+    command = [sys.executable, "-c", CRASHES, step, "a cat", *SMALL, "--out", str(tmp_path / "cat.mp4")]
+    ended = subprocess.run(command, cwd=ROOT, env={**os.environ, **paid}, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == Exit.UNKNOWN
+    assert "nobody has thought of this" in ended.stderr
+    assert "may have been charged" in ended.stderr
+    (job_id,) = re.findall("--resume ([0-9a-f]{32})", ended.stderr)
+    if step != "submit":
+        assert main(["--resume", job_id, "--out", str(tmp_path / "cat.mp4")], paid) == Exit.DONE
+
+
+def test_an_error_that_nobody_has_thought_of_ends_a_list_in_doubt(paid: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a cat\na dog\n", encoding="utf-8")
+    arguments = ["--batch", str(tmp_path / "list.txt"), "--budget", "10", "--out", str(tmp_path / "out"), *SMALL]
+    command = [sys.executable, "-c", CRASHES, "stop", *arguments]
+    ended = subprocess.run(command, cwd=ROOT, env={**os.environ, **paid}, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == Exit.UNKNOWN
+    assert "run the same command again" in ended.stderr
+    assert main(arguments, paid) == Exit.DONE
+
+
+def test_a_crash_of_a_preview_or_before_anything_is_sent_is_free(environ: dict[str, str], paid: dict[str, str]) -> None:
+    for settings, step, more in ((environ, "stop", []), (paid, "start", []), (paid, "stop", ["--estimate"])):
+        command = [sys.executable, "-c", CRASHES, step, "a cat", *SMALL, *more]
+        ended = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, timeout=60
+        )
+        assert ended.returncode == Exit.FAILED
+        assert "charged" not in ended.stderr
