@@ -170,6 +170,20 @@ def test_a_video_deleted_in_another_tab_while_it_plays_closes_and_leaves_the_gri
     expect(cards(gallery)).to_have_count(0)
 
 
+def test_a_video_deleted_in_another_tab_is_not_offered_back(
+    gallery: Page, app: RunningApp, context: BrowserContext
+) -> None:
+    other = open_gallery(context.new_page(), app)
+    for page in (gallery, other):
+        page.get_by_role("searchbox").fill("fox number 17")
+        expect(cards(page)).to_have_count(1)
+    gallery.locator(".posters [data-do=delete]").click()
+    expect(gallery.get_by_role("button", name="Undo", exact=True)).to_be_focused()
+    delete_now(other, open_first(other))
+    expect(gallery.locator(".videos .undo")).to_be_hidden(timeout=5000)  # before its own ten seconds are over
+    expect(gallery.get_by_role("searchbox")).to_be_focused()
+
+
 def test_a_video_deleted_in_another_tab_is_no_longer_chosen_for_comparison(
     gallery: Page, app: RunningApp, context: BrowserContext
 ) -> None:

@@ -72,3 +72,15 @@ test("what is being deleted stays away until that has failed", async () => {
   deletions.add([first]);
   assert.ok(deletions.has("1"));
 });
+
+test("what is deleted elsewhere can no longer be undone here, and is not erased again", () => {
+  deletions.add([first, second]);
+  deletions.drop("1");
+  assert.ok(!deletions.has("1"));
+  deletions.drop("3");
+  assert.deepEqual(deletions.undo(), [second]);
+  deletions.add([first]);
+  deletions.drop("1");
+  mock.timers.tick(60000);
+  assert.deepEqual([erased, told], [[], [2, 1, 0, 1, 0]]);
+});

@@ -242,6 +242,7 @@ export function gallery({ element, props }) {
     keepingPlace(() => item?.remove());
     showNothing();
     choice.keep((video) => video.id !== id);
+    deletions.drop(id);
   }
 
   // Deleting

@@ -48,7 +48,15 @@ export function createDeletions({ erase, changed }) {
     changed(waiting);
   }
 
+  /** A video is gone by other means: it can no longer be brought back. @param {string} id */
+  function drop(id) {
+    if (!waiting.some((one) => one.id === id)) return;
+    waiting = waiting.filter((one) => one.id !== id);
+    if (!waiting.length) clearTimeout(timer);
+    changed(waiting);
+  }
+
   const has = (id) => erasing.has(id) || waiting.some((one) => one.id === id);
 
-  return { add, has, finish, undo };
+  return { add, drop, has, finish, undo };
 }
