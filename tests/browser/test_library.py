@@ -459,6 +459,8 @@ def test_the_current_frame_is_saved_as_a_picture(gallery: Page, tmp_path: Path) 
     with gallery.expect_download() as saving:
         opened.get_by_role("link", name=re.compile("Download")).click()
     assert "at=2.000" in saving.value.url
+    gallery.keyboard.press(".")
+    expect(opened.get_by_role("button", name="Prepare")).to_be_focused()
     saving.value.save_as(tmp_path / "frame.png")
     with Image.open(tmp_path / "frame.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (320, 176))

@@ -108,3 +108,27 @@ test("a step beyond the list is made once the next video is listed, unless anoth
   browser.emit("listed");
   assert.deepEqual(heard, [["step", "c"]]);
 });
+
+test("a frame is saved as the one that stands there, not as one that was left since", async () => {
+  const player = part("video");
+  let pauses = 0;
+  player.pause = () => (pauses += 1);
+  open("a", ["a"], "frame");
+  for (const [change, at] of /** @type {[string, number][]} */ ([
+    ["seeking", 1],
+    ["play", 1.5],
+  ])) {
+    player.currentTime = at;
+    part("make").click();
+    await answer(`videos/a/export.png?k=c&at=${at.toFixed(3)}`, { ok: true, blob: async () => ({ size: 2000 }) });
+    assert.deepEqual([part("save").hidden, part("make").hidden], [false, true]);
+    player.dispatchEvent(new Event(change));
+    assert.deepEqual([part("save").hidden, part("make").hidden], [true, false]);
+  }
+  assert.equal(pauses, 2);
+  choose("gif");
+  part("make").click();
+  await answer("videos/a/export.gif", { ok: true, blob: async () => ({ size: 2000 }) });
+  player.dispatchEvent(new Event("seeking"));
+  assert.equal(part("save").hidden, false);
+});

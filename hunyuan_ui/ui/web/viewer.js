@@ -153,7 +153,16 @@ export function viewer({ element, props }) {
     return fileOf(video, "/export.png", { at: at.toFixed(3) });
   }
 
+  /** An earlier frame is no longer the one that is offered as "this". */
+  function leaveFrame() {
+    if (part("kind").value !== "frame") return;
+    const isUsed = document.activeElement === part("save");
+    offer();
+    if (isUsed) part("make").focus();
+  }
+
   async function make() {
+    if (part("kind").value === "frame") player.pause();
     making += 1;
     const wish = making;
     const url = wished();
@@ -231,6 +240,7 @@ export function viewer({ element, props }) {
   });
   player.addEventListener("error", () => sayWhyUnplayed(player, video, sayUnplayed, load));
   player.addEventListener("loadeddata", () => sayUnplayed(""));
+  for (const change of ["seeking", "play"]) player.addEventListener(change, leaveFrame);
   for (const end of ["deleted", "gone"]) on(end, forget);
   on("listed", () => {
     if (!dialog.open) return;
