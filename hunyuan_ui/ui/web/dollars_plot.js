@@ -23,7 +23,8 @@ function bar(day, index, width, top) {
  * @param {(name: string) => any} part The elements of the owner's page by name.
  */
 export function createDollars(part) {
-  let picked = null; // the day whose dollars are shown
+  let picked = null; // the day that a person has picked; without one the last is shown, tomorrow another
+  let shownAt = 0;
   let days = [];
 
   function plot(value) {
@@ -44,13 +45,18 @@ export function createDollars(part) {
     part("limit-text").style.bottom = `${limitAt}%`;
     part("ends").replaceChildren(node("span", days[0].name), node("span", days[days.length - 1].name));
     part("plot").setAttribute("aria-valuemax", days.length);
-    pick(days.findIndex((day) => day.name === picked));
+    const at = days.findIndex((day) => day.name === picked);
+    if (at < 0) picked = null;
+    show(at < 0 ? days.length - 1 : at);
   }
 
-  // One day is shown: the last one, until another is hovered or selected by keys.
-  function pick(index) {
-    const at = index < 0 ? days.length - 1 : Math.min(index, days.length - 1);
+  function pick(at) {
     picked = days[at].name;
+    show(at);
+  }
+
+  function show(at) {
+    shownAt = at;
     part("day").textContent = days[at].text;
     part("plot").setAttribute("aria-valuenow", at + 1);
     part("plot").setAttribute("aria-valuetext", days[at].text);
@@ -60,13 +66,14 @@ export function createDollars(part) {
 
   function pointAt(event) {
     const box = part("plot").getBoundingClientRect();
-    pick(Math.max(0, Math.floor((days.length * (event.clientX - box.left)) / box.width)));
+    const at = Math.floor((days.length * (event.clientX - box.left)) / box.width);
+    pick(Math.max(0, Math.min(days.length - 1, at)));
   }
 
   function walk(event) {
-    const at = days.findIndex((day) => day.name === picked);
     const last = days.length - 1;
-    const to = { ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1, Home: 0, End: last }[
+    const [before, after] = [shownAt - 1, shownAt + 1];
+    const to = { ArrowLeft: before, ArrowDown: before, ArrowRight: after, ArrowUp: after, Home: 0, End: last }[
       event.key
     ];
     if (to === undefined) return;
