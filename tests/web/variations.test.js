@@ -53,6 +53,25 @@ for (const end of ["deleted", "gone"])
     assert.ok(!isShown());
   });
 
+for (const end of ["deleted", "gone"])
+  test(`the first of a comparison is no longer that once it is ${end}, and stays it when another is`, () => {
+    const isFirst = (at) => tile(at).querySelector("[data-do=compare]").getAttribute("aria-pressed");
+    browser.emit("jobs", [done("a"), done("b"), done("c")]);
+    compare(0);
+    browser.emit(end, "c");
+    assert.deepEqual([isFirst(0), isFirst(1)], ["true", "false"]);
+    browser.emit("click", CLICK);
+    browser.emit(end, "a");
+    assert.deepEqual([isFirst(0), isFirst(1), part.part("line").textContent], ["false", "false", ""]);
+    compare(0);
+    assert.deepEqual(
+      heard.filter(([name]) => name === "compare"),
+      [],
+    );
+    browser.emit("ready", video("d"));
+    assert.equal(part.part("line").textContent, "");
+  });
+
 test("the second that is chosen is compared with the first, and a new click begins without one", () => {
   browser.emit("jobs", [done("a"), done("b"), done("c")]);
   compare(1);

@@ -97,6 +97,7 @@ export function variations({ element, props, watch }) {
     if (tiles.length !== ids.length) {
       tiles = ids.map((_id, index) => newTile(index));
       part("tiles").replaceChildren(...tiles.map(({ item }) => item));
+      markFirst();
     }
     for (const [index, id] of ids.entries()) drawTile(tiles[index], id, index);
     const ready = filled("variations.ready", { done: done().length, count: ids.length });
@@ -121,6 +122,7 @@ export function variations({ element, props, watch }) {
 
   function setIds(now) {
     ids = now;
+    if (first && !ids.includes(first.id)) choose(null);
     emit("together", ids);
     draw();
   }
@@ -164,12 +166,16 @@ export function variations({ element, props, watch }) {
     say(filled("variations.kept", { seed }));
   }
 
+  function markFirst() {
+    for (const [index, { piece }] of tiles.entries())
+      piece("[data-do=compare]").setAttribute("aria-pressed", String(Boolean(first) && ids[index] === first.id));
+  }
+
   /** Select one for a comparison, which the second selection starts. @param {any} video */
   function choose(video) {
     const left = first;
     first = left || !video ? null : video;
-    for (const [index, { piece }] of tiles.entries())
-      piece("[data-do=compare]").setAttribute("aria-pressed", String(Boolean(first) && ids[index] === first.id));
+    markFirst();
     say(first ? words["variations.choose"] : "");
     if (left && video && left.id !== video.id) emit("compare", { left, right: video });
   }
