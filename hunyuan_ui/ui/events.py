@@ -115,9 +115,10 @@ class PageEvents:
         newest = jobs[0] if jobs else None
         watched = await self._watched(token, newest.id if newest else None)
         finished = next((job for job in jobs if job.status is JobStatus.DONE), None)
+        lost = [job.id for job in reversed(jobs) if self._runner.can_look_again(job)]
         return [
             token,
-            {**watched, "job": _news(jobs, self._runner), "shown": finished.id if finished else None},
+            {**watched, "job": _news(jobs), "lost": lost, "shown": finished.id if finished else None},
             await self._together(watched["click"], visitor, say),
             pay,
             parts["head"],
@@ -213,11 +214,9 @@ async def _send_more(send: Callable[..., Any], specs: list[JobSpec], say: Words)
     return ""
 
 
-def _news(jobs: list[Job], runner: JobRunner) -> str | None:
-    """Return the job that an opening page should show: the newest, else a lost one that can be recovered."""
-    if jobs and _is_news(jobs[0]):
-        return jobs[0].id
-    return next((job.id for job in jobs if runner.can_look_again(job)), None)
+def _news(jobs: list[Job]) -> str | None:
+    """Return the job that an opening page should show besides the lost ones: the newest, if it is news."""
+    return jobs[0].id if jobs and _is_news(jobs[0]) else None
 
 
 def _job_id(event: gr.EventData) -> str:

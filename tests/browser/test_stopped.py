@@ -208,17 +208,17 @@ def known(visitor: BrowserContext) -> BrowserContext:
     return visitor
 
 
-def lost_video(folder: Path, service: RawService, prompt: str) -> None:
+def lost_video(folder: Path, service: RawService, prompt: str, request_id: str = REQUEST_ID) -> None:
     """Store a job of the known visitor whose file could not be downloaded."""
     ledger = opened_ledger(folder / "data", clock=time.time)
-    url = f"{service.origin}/files/{REQUEST_ID}.mp4"
+    url = f"{service.origin}/files/{request_id}.mp4"
     job = added(ledger, prompt, id=new_id(), visitor=sha256(TOKEN.encode()).hexdigest()[:32])
     ledger.claim(job.id)
-    ledger.mark_running(job.id, REQUEST_ID)
+    ledger.mark_running(job.id, request_id)
     ledger.mark_downloading(
-        job.id, request_id=REQUEST_ID, result_url=url, cost_usd=1.46, inference_s=100.0, queue_s=1.0
+        job.id, request_id=request_id, result_url=url, cost_usd=1.46, inference_s=100.0, queue_s=1.0
     )
-    ledger.mark_lost(job.id, JobProblem.from_code("video_lost", request_id=REQUEST_ID))
+    ledger.mark_lost(job.id, JobProblem.from_code("video_lost", request_id=request_id))
     ledger.close()
 
 
@@ -261,6 +261,27 @@ def test_a_problem_that_was_dismissed_stays_away_everywhere(
         first.wait_for_function("hunyuan.videos.visitor().then(() => true)")
         expect(first.locator(".blank")).to_be_visible()
         expect(first.locator(".ended")).to_be_hidden()
+
+
+def test_each_of_two_lost_videos_is_told_of_until_it_was_dismissed(
+    known: BrowserContext, service: RawService, tmp_path: Path, prompt: str
+) -> None:
+    lost_video(tmp_path, service, f"{prompt}, older", "request-older")
+    lost_video(tmp_path, service, prompt)
+    with running_app(tmp_path, **settings_for(service)) as app:
+        page = opened(known, app.url)
+        told = page.locator(".ended .prompt")
+        expect(told).to_have_text(prompt)
+        expect(page.locator(".job-card:not([aria-disabled])")).to_be_visible()  # what has just come takes no press
+        page.get_by_role("button", name="Dismiss").press("Enter")
+        for _ in range(2):
+            expect(told).to_have_text(f"{prompt}, older")
+            expect(page.get_by_role("button", name="Look again")).to_be_visible()
+            page.reload()
+        expect(told).to_have_text(f"{prompt}, older")
+        expect(page.locator(".job-card:not([aria-disabled])")).to_be_visible()
+        page.get_by_role("button", name="Dismiss").click()
+        expect(page.locator(".ended")).to_be_hidden()
 
 
 def test_a_job_that_fails_unwatched_says_so_and_is_tried_again(

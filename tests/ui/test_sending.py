@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -347,6 +348,14 @@ async def test_what_failed_just_now_is_told_to_a_page_that_opens_however_long_ag
     assert (await page.attach(asking(), TOKEN))[1]["job"] == old_id
     monkeypatch.setattr(events, "RECENT_S", 0.0)
     assert (await page.attach(asking(), TOKEN))[1]["job"] is None
+
+
+async def test_a_page_that_opens_is_told_of_every_lost_video_that_can_be_looked_for(runner: JobRunner) -> None:
+    now, lost = time.time(), {"status": JobStatus.LOST, "request_id": "r"}
+    older, newer = (failed(runner, created_at=at, updated_at=at, **lost) for at in (now - 7200, now - 3600))
+    failed(runner, created_at=now - 9 * 86400, **lost)
+    failed(runner, created_at=now - 60, updated_at=now, status=JobStatus.DONE)
+    assert (await PageEvents(runner).attach(asking(), TOKEN))[1]["lost"] == [older, newer]
 
 
 async def test_a_page_that_opens_plays_no_video_whose_file_is_not_there(runner: JobRunner) -> None:

@@ -41,3 +41,19 @@ test("a lost video is looked for, and one that failed is tried again, each first
   ended.hide("a");
   assert.equal(parts.ended.hidden, true);
 });
+
+test("a lost video is told of again once what has covered it is dismissed, and neither twice nor after its own end", () => {
+  const { ended, parts } = card();
+  const [older, unknown] = [
+    { ...LOST, id: "c" },
+    { ...FAILED, id: "d", status: "unknown" },
+  ];
+  for (const job of [older, LOST, FAILED, LOST, unknown, FAILED]) ended.show(job);
+  ended.hide("d");
+  ended.hide("a");
+  assert.deepEqual([ended.id(), parts.look.hidden], ["b", false]);
+  ended.hide("b");
+  assert.deepEqual([ended.id(), parts.ended.hidden], ["c", false]);
+  ended.hide("c");
+  assert.equal(parts.ended.hidden, true);
+});

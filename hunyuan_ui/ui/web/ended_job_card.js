@@ -7,6 +7,7 @@ import { words } from "./language.js";
 import { showWritten } from "./text_language.js";
 
 const PRESSED_MS = 3000; // until a press without an answer may be repeated
+const PAID = ["lost", "unknown"]; // statuses of jobs that may have cost something
 
 /** Hold a button until its press should have been answered. */
 export const pressOnce = (button) => setTimeout(hold(button), PRESSED_MS);
@@ -22,8 +23,12 @@ export function createEnded(card, part, does) {
   let ended = null;
   /** @type {string | null} */
   let making = null; // the job that a click has seen here, and makes way
+  /** @type {any[]} */
+  let covered = []; // paid ones that a later one has covered, newest last
 
   function show(job) {
+    if (ended && PAID.includes(ended.status)) covered.push(ended);
+    covered = covered.filter(({ id }) => id !== job.id);
     ended = job;
     part("ended").hidden = false;
     part("look").hidden = !job.can_look_again;
@@ -41,8 +46,10 @@ export function createEnded(card, part, does) {
   }
 
   function hide(id) {
+    covered = covered.filter((one) => one.id !== id);
     if (!ended || id !== ended.id) return;
     ended = null;
+    if (covered.length) return keepingFocus(card, () => show(covered.pop()));
     keepingFocus(card, () => (part("ended").hidden = true));
     does.change();
   }

@@ -267,6 +267,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     visitorIs(value.token);
     if (!isKnown) seekLeft();
     isKnown = true;
+    for (const id of value.lost || []) if (!followed.isDismissed(id)) followed.follow(id);
     const isNew = Boolean(value.job) && value.job !== seen.job;
     if (value.shown !== undefined) emit("attached", value.shown !== null);
     if (value.is_new) join(value.click);
