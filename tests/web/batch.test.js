@@ -163,6 +163,32 @@ test("a list that was sent is not offered to be sent again before it is checked"
   assert.equal(part("checked").hidden, true);
 });
 
+test("a typed list that a file has replaced can be brought back, with its name, until the file's is changed", async () => {
+  const file = (name, text) => ({ name, size: 9, arrayBuffer: async () => new TextEncoder().encode(text).buffer });
+  const take = async (one) => {
+    browser.emit("list-file", one);
+    await settled();
+  };
+  const standing = () => [part("text").value, part("name").value, part("undo").hidden];
+  await take(file("same.txt", "a fox\na crow"));
+  assert.equal(part("undo").hidden, true);
+  await type("name", "foxes");
+  await take(file("boats.csv", "prompt\na boat"));
+  await take(file("kites.txt", "a kite"));
+  assert.deepEqual(standing(), ["a kite", "kites.txt", false]);
+  await type("text", "a red kite");
+  assert.equal(part("undo").hidden, true);
+  await type("text", "a kite");
+  part("undo").click();
+  assert.deepEqual(standing(), ["prompt\na boat", "boats.csv", false]);
+  await check();
+  assert.equal(browser.asked.at(-1).body.kind, "csv");
+  part("undo").click();
+  assert.deepEqual(standing(), ["a fox\na crow", "foxes", true]);
+  assert.equal(part("checked").hidden, true);
+  assert.equal(part("text").focused > 0, true);
+});
+
 test("a file that is too large for a list is not read, and several are not taken", async () => {
   const large = { name: "large.txt", size: 1024 * 1024 + 1, arrayBuffer: async () => new ArrayBuffer(0) };
   for (const [files, problem] of [

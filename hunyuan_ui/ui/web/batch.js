@@ -57,6 +57,7 @@ export function batch({ element, props }) {
   let checked = null; // the server's answer on a list, with its request
   let isBusy = false;
   let keeping;
+  const replaced = []; // lists that a file has taken the place of, with the file's text
   const standing = listStanding(dialog, part);
   const standsFor = steady(part("checked"));
 
@@ -94,10 +95,21 @@ export function batch({ element, props }) {
     if (!bytes) return say(words["gallery.unreadable"]);
     const text = textIn(new Uint8Array(bytes));
     if (text === null) return say(words["batch.not_text"]);
-    change({ text, kind: kindOf(file.name), name: beginningOf(file.name, 100) });
+    const { text: before, kind, name } = draft;
+    if (before.trim() && before !== text) replaced.push({ by: text, list: { text: before, kind, name } });
+    put({ text, kind: kindOf(file.name), name: beginningOf(file.name, 100) });
+  }
+
+  function put(list) {
+    change(list);
     takeForm();
     write();
     show();
+  }
+
+  function takeBack() {
+    put(replaced.pop().list);
+    part("text").focus();
   }
 
   // Display
@@ -113,6 +125,7 @@ export function batch({ element, props }) {
       part("lacking").textContent = filled(key, { settings: settingsText(draft.form, props.multiple) });
     }
     part("take").hidden = !isAsSent(draft);
+    part("undo").hidden = replaced.at(-1)?.by !== draft.text;
     if (checked && !isSame(checked.wish, wish())) checked = null;
     part("checked").hidden = !checked;
     standsFor(checked ? `${checked.list_id} ${checked.confirm}` : "");
@@ -217,6 +230,7 @@ export function batch({ element, props }) {
     });
   part("text").addEventListener("input", () => change({ text: part("text").value, kind: "auto" }));
   part("choose").addEventListener("click", () => part("file").click());
+  part("undo").addEventListener("click", takeBack);
   part("file").addEventListener("change", () => {
     take(part("file").files);
     part("file").value = "";
