@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -23,6 +24,7 @@ from hunyuan_ui.ui.html_part import WEB, part
 from hunyuan_ui.ui.labels import label, translations
 from hunyuan_ui.ui.owner import OWNER_EVENTS, OwnerEvents, build_owner
 from hunyuan_ui.ui.page_head import serve_own_head
+from hunyuan_ui.ui.page_json import PAGE_VERSION
 from hunyuan_ui.ui.payment import PAY_EVENTS, build_pay
 from hunyuan_ui.ui.replica_answers import share_answers
 from hunyuan_ui.ui.theme import build_theme
@@ -83,10 +85,18 @@ def build_page(runner: JobRunner, *, has_analytics: bool = False) -> LightBlocks
         _wire_money(page, events, OwnerEvents(runner))
         _draw_the_rest(demo, page)
         declare_api(runner)
+    PAGE_VERSION.note(_layout_of(demo))
     serve_own_head(drawing_files(demo.drawn), is_space=runner.settings.is_space)
     if runner.calls is not None:
         share_answers(cast("Any", demo)._queue, runner.calls)
     return demo
+
+
+def _layout_of(demo: Any) -> str:
+    """Return the components and events of a page, without their values and Gradio's own numbers."""
+    placed = [(type(block).__name__, block.elem_id, block.visible) for block in demo.blocks.values()]
+    events = [([name for _, name in fn.targets], fn.js, len(fn.inputs), len(fn.outputs)) for fn in demo.fns.values()]
+    return json.dumps([placed, events])
 
 
 def launch_options(settings: Settings) -> dict[str, Any]:

@@ -19,16 +19,28 @@ from hunyuan_ui.words import words_for
 Answer = Callable[[Request], Awaitable[Response]]
 
 
-def _page_version() -> str:
-    """Return a version that changes with the page's own files, because Gradio's event numbers change with them."""
-    digest = sha256(__version__.encode())
-    for path in sorted(Path(__file__).parent.rglob("*")):
-        if path.suffix in (".py", ".js", ".html", ".json"):
-            digest.update(path.read_bytes())
-    return f"{__version__}-{digest.hexdigest()[:12]}"
+class PageVersion:
+    """The version of the page, at whose change an open page reloads: its own files, and what it is built from.
+
+    Gradio's event numbers change with both: a start as a Space, or with a login, has more events than another.
+    """
+
+    def __init__(self) -> None:
+        self._files = sha256(__version__.encode())
+        for path in sorted(Path(__file__).parent.rglob("*")):
+            if path.suffix in (".py", ".js", ".html", ".json"):
+                self._files.update(path.read_bytes())
+        self.text = ""
+        self.note("")
+
+    def note(self, layout: str) -> None:
+        """Make the version that of a layout, which every process with the same settings must name alike."""
+        digest = self._files.copy()
+        digest.update(layout.encode())
+        self.text = f"{__version__}-{digest.hexdigest()[:12]}"
 
 
-PAGE_VERSION: Final = _page_version()
+PAGE_VERSION: Final = PageVersion()
 
 
 def guarded(answer: Answer) -> Answer:
@@ -55,7 +67,7 @@ def _status(error: HunyuanUIError) -> int:
 
 def json_answer(body: Mapping[str, Any], status: int = 200) -> JSONResponse:
     """Return a body with the page's version, as an uncacheable response."""
-    return JSONResponse({"version": PAGE_VERSION, **body}, status, {"Cache-Control": "no-store"})
+    return JSONResponse({"version": PAGE_VERSION.text, **body}, status, {"Cache-Control": "no-store"})
 
 
 async def json_body(request: Request) -> Mapping[str, Any]:

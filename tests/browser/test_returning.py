@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from hunyuan_ui.credential_attempts import OF_A_VISITOR
 from hunyuan_ui.limits import SECONDS_BETWEEN_SUBMITS
-from tests.app_process import RunningApp, running_app
+from tests.app_process import RunningApp, free_port, running_app
 from tests.browser.one_page import open_page
 from tests.browser.paid_endpoint import PaidEndpoint
 from tests.browser.steps import generate_short, two_frames, write
@@ -101,3 +102,16 @@ def test_too_many_codes_are_spoken_of_until_the_next_one_may_be_tried(opened: Pa
     expect(problem).to_contain_text("Too many codes")
     opened.clock.fast_forward(int(1000 * OF_A_VISITOR.every_s))
     expect(problem).to_be_hidden()
+
+
+def test_a_page_that_is_open_over_a_start_with_other_events_sends_what_it_shows(page: Page, tmp_path: Path) -> None:
+    port, prompt = free_port(), "a fox over a restart"
+    with running_app(tmp_path, port=port) as before:
+        open_page(page, before)
+        write(page, prompt)
+    with running_app(tmp_path, port=port, SYSTEM="spaces", SPACE_ID="someone/hunyuan"):
+        page.locator("#generate").click()
+        expect(page.locator("#duplicate")).to_be_visible()
+        expect(page.locator("#field-prompt textarea")).to_have_value(prompt)
+        page.locator("#generate").click()
+        expect(page.locator(".job-card .prompt").or_(page.locator(".result .prompt")).first).to_have_text(prompt)
