@@ -6,6 +6,7 @@ import { newBrowser, settled } from "./stand_in.js";
 
 let browser = newBrowser();
 const { ask, request, requestState, visitorIs } = await import("../../hunyuan_ui/ui/web/server.js");
+const { serverNow } = await import("../../hunyuan_ui/ui/web/wake_up.js");
 const TOKEN = "0123456789abcdef".repeat(2);
 
 beforeEach(() => {
@@ -24,6 +25,16 @@ test("nothing is asked in a visitor's name before the server knows them, and the
   assert.deepEqual([how.headers, how.cache], [{ "x-hunyuan-visitor": TOKEN }, "no-store"]);
   await browser.answer("videos", { videos: [] });
   assert.deepEqual(await asked, { videos: [], isOk: true, httpStatus: 200 });
+});
+
+test("each answer says what time it is at the server", async () => {
+  mock.timers.reset();
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 0 });
+  const asked = request("jobs");
+  const headers = new Headers({ "content-type": "application/json", date: "Sun, 29 Nov 2026 22:00:00 GMT" });
+  browser.asked[0].answer({ ok: true, status: 200, headers, json: async () => ({}) });
+  await asked;
+  assert.equal(serverNow(), Date.UTC(2026, 10, 29, 22));
 });
 
 for (const [what, stop] of /** @type {[string, (stopped: AbortController) => void][]} */ ([

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import { isOutdated, tellReturns } from "../../hunyuan_ui/ui/web/wake_up.js";
+import { isOutdated, noteTime, serverNow, tellReturns } from "../../hunyuan_ui/ui/web/wake_up.js";
 
 const at = (text) => Date.parse(`2026-11-${text}Z`);
 
@@ -40,3 +40,28 @@ test("a page that was hidden, without a line or asleep looks again once it is se
   says(3, () => page.dispatchEvent(new Event("visibilitychange")));
   mock.timers.reset();
 });
+
+for (const [of, ahead_ms] of /** @type {[string, number][]} */ ([
+  ["an hour ahead", 3600000],
+  ["an hour behind", -3600000],
+  ["a day behind", -86400000],
+]))
+  test(`midnight is the server's, also where this computer's clock is ${of}`, () => {
+    const here = (text) => at(text) + ahead_ms;
+    mock.timers.enable({ apis: ["setInterval", "Date"], now: here("27T22:58:30") });
+    const page = Object.assign(new EventTarget(), { hidden: false });
+    Object.assign(globalThis, { window: new EventTarget(), document: page });
+    let returned = 0;
+    page.addEventListener("hunyuan:returned", () => (returned += 1));
+    noteTime(new Date(at("27T22:58:30")).toUTCString());
+    for (const wrong of [null, "", "application/json"]) noteTime(wrong);
+    tellReturns();
+    assert.equal(serverNow(), at("27T22:58:30"));
+    const pass = (minutes) => Array.from({ length: minutes }, () => mock.timers.tick(60000));
+    pass(61);
+    assert.equal(returned, 0);
+    pass(3);
+    assert.equal(returned, 1);
+    noteTime(new Date(Date.now()).toUTCString());
+    mock.timers.reset();
+  });

@@ -6,7 +6,7 @@ import { emit, on, onReturn } from "./events.js";
 import { words } from "./language.js";
 import { steady } from "./misdirected_press.js";
 import { sayUnreachable } from "./server_reachable.js";
-import { dayOf } from "./wake_up.js";
+import { dayOf, serverNow } from "./wake_up.js";
 
 const TEXTS = ["prompt", "negative_prompt"];
 const SECRETS = {
@@ -75,7 +75,7 @@ export function notice({ element, props, watch }) {
   ) {
     clearTimeout(ending);
     endsWith = ends;
-    shownAt = Date.now();
+    shownAt = serverNow();
     if (ends_in_s) ending = setTimeout(show, ends_in_s * 1000, "");
     keepingFocus(box, () => {
       box.hidden = !text;
@@ -158,7 +158,7 @@ export function notice({ element, props, watch }) {
   });
   on("settings", () => cause && show(""));
   on("ended", () => endsWith.includes("ended") && show(""));
-  onReturn(() => endsWith.includes("day") && dayOf(shownAt) !== dayOf(Date.now()) && show(""));
+  onReturn(() => endsWith.includes("day") && dayOf(shownAt) !== dayOf(serverNow()) && show(""));
   on("paid-anew", (payment) => !cause && !isStillAsked(payment) && show(""));
   document.addEventListener("input", ({ target }) => {
     if (cause && target instanceof Element && target.closest(`#field-${cause.replaceAll("_", "-")}`)) show("");

@@ -2,6 +2,7 @@
 
 import { keeping as browserKeeping, holdLanguage, visitor } from "./browser_storage.js";
 import { language, words } from "./language.js";
+import { noteTime } from "./wake_up.js";
 
 const BASE = "gradio_api/hunyuan";
 const ANSWER_WITHIN_MS = 15000;
@@ -54,6 +55,7 @@ export async function request(
       keepalive,
       cache: "no-store",
     });
+    noteTime(answer.headers.get("date"));
     if (!(answer.headers.get("content-type") || "").startsWith("application/json"))
       throw Object.assign(new Error("no JSON"), { status: answer.status });
     return { ...(await answer.json()), isOk: answer.ok, httpStatus: answer.status };

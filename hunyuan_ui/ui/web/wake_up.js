@@ -8,6 +8,17 @@ const SLEPT_MS = 3 * BEAT_MS; // timers in a hidden tab run once a minute
 const DAY_MS = 86400000;
 const BEHIND_MS = 60000; // maximum assumed lag of the server's clock
 
+let ahead_ms = 0; // of the server's clock: a visitor's may be hours off
+
+/** Note the time of an answer. @param {string | null} date Its header. */
+export function noteTime(date) {
+  const at = Date.parse(date || "");
+  if (at) ahead_ms = at - Date.now();
+}
+
+/** Milliseconds by the server's clock. */
+export const serverNow = () => Date.now() + ahead_ms;
+
 /** Return the server's current day of the limits (UTC). @param {number} at Milliseconds. */
 export const dayOf = (at) => Math.floor((at - BEHIND_MS) / DAY_MS);
 
@@ -17,9 +28,9 @@ export const isOutdated = (before, now) => now - before > SLEPT_MS || dayOf(befo
 /** Notify listeners when the page is seen again, or may be outdated while visible. */
 export function tellReturns() {
   const returned = () => document.hidden || emit("returned");
-  let before = Date.now();
+  let before = serverNow();
   setInterval(() => {
-    const now = Date.now();
+    const now = serverNow();
     if (isOutdated(before, now)) returned();
     before = now;
   }, BEAT_MS);
