@@ -42,6 +42,26 @@ test("an answer that was asked for before the one that is shown is not drawn", (
   assert.equal(page.part("sum").textContent, "newest");
 });
 
+test("a press stays the only one until its own answer comes, whatever was asked before it", () => {
+  const isBusy = () => page.element.hasAttribute("aria-busy");
+  browser.emit("ended");
+  const quiet = asked();
+  press("resume");
+  const own = asked();
+  answer(quiet, "before the press");
+  assert.ok(isBusy());
+  press("resume");
+  assert.equal(asked(), own);
+  answer(own, "", { said: "Goes on." });
+  assert.ok(!isBusy());
+  mock.timers.tick(14000);
+  press("resume");
+  mock.timers.tick(2000); // the time of the first press is over, not this one's
+  assert.ok(isBusy());
+  browser.emit("failed", "owner");
+  assert.ok(!isBusy());
+});
+
 test("what an older press has brought is not dropped", () => {
   press("resume");
   const older = asked();

@@ -41,6 +41,9 @@ export function owner({ element, props, trigger, watch }) {
   let isQuiet = false; // the next update was not requested by a person
 
   let asked = 0; // the number of the last question
+  let acted = 0; // the number of the last press, which only its own answer ends
+  /** @type {any} */
+  let late;
   /** @type {any} */
   let shown = {}; // the answer that is shown, with its question's number
 
@@ -53,8 +56,10 @@ export function owner({ element, props, trigger, watch }) {
   function act(name, data = {}) {
     if (element.hasAttribute("aria-busy")) return;
     element.setAttribute("aria-busy", "true");
-    setTimeout(() => element.removeAttribute("aria-busy"), ANSWER_WITHIN_MS);
+    clearTimeout(late);
+    late = setTimeout(() => element.removeAttribute("aria-busy"), ANSWER_WITHIN_MS);
     ask(name, data);
+    acted = asked;
   }
 
   function lookQuietly() {
@@ -113,7 +118,7 @@ export function owner({ element, props, trigger, watch }) {
     const used = document.activeElement;
     const name = jobs.nameOf(used);
     const isOurs = element.contains(used);
-    element.removeAttribute("aria-busy");
+    if (!(value.asked < acted)) element.removeAttribute("aria-busy");
     element.hidden = !value.is_offered;
     part("proof").hidden = !value.needs_proof;
     part("desk").hidden = !value.days;
@@ -138,7 +143,7 @@ export function owner({ element, props, trigger, watch }) {
   on("failed", (what) => {
     if (what !== "owner") return;
     const problem = isQuiet ? shown.problem : words["gallery.unreachable"];
-    props.value = { ...shown, problem, said: "", csv: "", opened: null };
+    props.value = { ...shown, asked, problem, said: "", csv: "", opened: null };
     show();
   });
   onReturn(lookQuietly);
