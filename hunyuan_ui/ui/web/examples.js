@@ -33,7 +33,8 @@ function tileOf({ key, own }, early) {
 
 /** @param {HTMLImageElement | null} [early] */
 function itemOf(card, className, lines, early) {
-  const button = node("button", "", className, { type: "button", ariaLabel: card.title });
+  const button = node("button", "", className, { type: "button" });
+  button.setAttribute("aria-label", card.title);
   const { tile, move, rest } = tileOf(card, early);
   button.append(tile, ...lines.map(([name, text]) => node("span", text, name)));
   button.addEventListener("click", () => pick(card));

@@ -119,7 +119,8 @@ document.addEventListener(
   (event) => {
     const button = spending(event);
     if (!button) return;
-    if (secondHalves.has(event, button) || button.ariaDisabled === "true") event.stopImmediatePropagation();
+    if (secondHalves.has(event, button) || button.getAttribute("aria-disabled") === "true")
+      event.stopImmediatePropagation();
     else if (button === generate()) window.hunyuan.pressed();
   },
   true,
@@ -170,7 +171,7 @@ document.addEventListener(
     // Not of a search, a key or an amount, and not where the keys already open a link or press another button.
     if (event.target !== document.body && (!field || field.form || !field.closest("#form"))) return;
     const button = generate();
-    if (!button || button.ariaDisabled === "true") return;
+    if (!button || button.getAttribute("aria-disabled") === "true") return;
     event.preventDefault();
     // The box passes on its text when it loses the focus.
     document.activeElement?.dispatchEvent(new Event("change", { bubbles: true }));
