@@ -1,6 +1,6 @@
 // The jobs that this page follows, those it shows, and the endings that were read; survives a reload.
 
-const MOST_DISMISSED = 30;
+const MOST_DISMISSED = 60; // more than the 50 recent jobs of which an opening page is told the lost ones
 const STOPPED = "hunyuan_stopped";
 const DISMISSED = "hunyuan_dismissed";
 
