@@ -109,6 +109,25 @@ test("a decision is sent as it was pressed, and a second one not before the firs
   assert.equal(page.triggered.at(-1)[1].job, "b");
 });
 
+test("an answer waits for what an input method is composing, whose box it would replace", () => {
+  const row = () => page.part("doubts").children[0];
+  const show = (id) => answer(page.triggered.length && asked(), id, { doubtful: [entryOf(id, { correct: true })] });
+  show("a");
+  const typedIn = row();
+  page.element.dispatchEvent(new Event("compositionstart"));
+  browser.emit("ended");
+  show("b");
+  assert.equal(row(), typedIn);
+  page.element.dispatchEvent(new Event("compositionend"));
+  mock.timers.tick(0);
+  assert.notEqual(row(), typedIn);
+  assert.equal(page.part("sum").textContent, "b");
+  const drawnAt = row();
+  page.element.dispatchEvent(new Event("compositionend"));
+  mock.timers.tick(0);
+  assert.equal(row(), drawnAt);
+});
+
 test("what is typed for a correction stays over answers until it was taken", () => {
   const form = () => page.part("doubts").children[0].children[1];
   const amount = () => form().children[0].children[1];

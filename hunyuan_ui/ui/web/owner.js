@@ -40,6 +40,8 @@ export function owner({ element, props, trigger, watch }) {
   let following = 0;
   let isQuiet = false; // the next update was not requested by a person
 
+  let isComposing = false; // an input method, in a box that an answer would replace
+  let isAwaited = false; // an answer waits for that
   let asked = 0; // the number of the last question
   let acted = 0; // the number of the last press, which only its own answer ends
   /** @type {any} */
@@ -110,6 +112,8 @@ export function owner({ element, props, trigger, watch }) {
   }
 
   function show() {
+    isAwaited = isComposing;
+    if (isComposing) return;
     const value = props.value || {};
     const isNews = ["said", "problem", "csv", "opened"].some((name) => value[name]);
     if (value.asked < shown.asked && !isNews) return;
@@ -163,6 +167,11 @@ export function owner({ element, props, trigger, watch }) {
   onSubmit(part("word"), ({ elements }) => act("say_spent", { usd: elements.usd.valueAsNumber }));
   onSecret(part("proof"), (key) => ask("prove", { key }));
   element.addEventListener("input", () => showText(part("problem"), "")); // it was about what was typed before
+  element.addEventListener("compositionstart", () => (isComposing = true));
+  element.addEventListener("compositionend", () => {
+    isComposing = false;
+    if (isAwaited) setTimeout(show, 0); // its box has the text only after this
+  });
   watch("value", show);
   show();
   details.open = tab.get(OPEN) !== null;
