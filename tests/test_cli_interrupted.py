@@ -261,9 +261,11 @@ def test_an_error_that_nobody_has_thought_of_ends_a_list_in_doubt(paid: dict[str
     assert main(arguments, paid) == Exit.DONE
 
 
-def test_a_crash_of_a_preview_or_before_anything_is_sent_is_free(environ: dict[str, str], paid: dict[str, str]) -> None:
+def test_a_crash_of_a_preview_or_before_anything_is_sent_is_free(
+    environ: dict[str, str], paid: dict[str, str], tmp_path: Path
+) -> None:
     for settings, step, more in ((environ, "stop", []), (paid, "start", []), (paid, "stop", ["--estimate"])):
-        command = [sys.executable, "-c", CRASHES, step, "a cat", *SMALL, *more]
+        command = [sys.executable, "-c", CRASHES, step, "a cat", *SMALL, "--out", str(tmp_path / "cat.mp4"), *more]
         ended = subprocess.run(
             command, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, timeout=60
         )
