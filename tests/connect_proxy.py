@@ -7,6 +7,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
@@ -20,6 +21,7 @@ class ConnectProxy:
         ports: Port of this machine by the requested name.
         login: Required user and password; None for none.
         is_socks: Speak SOCKS5.
+        is_slow: Send each byte of a SOCKS5 reply by itself.
         instead: Run in place of a response to CONNECT.
         ssl_context: Accept TLS with this certificate.
     """
@@ -30,12 +32,14 @@ class ConnectProxy:
         *,
         login: tuple[str, str] | None = None,
         is_socks: bool = False,
+        is_slow: bool = False,
         instead: Act | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._ports = ports
         self._login = login
         self._is_socks = is_socks
+        self._is_slow = is_slow
         self._instead = instead
         self._ssl_context = ssl_context
         self._open: list[socket.socket] = []
@@ -93,19 +97,25 @@ class ConnectProxy:
     def _socks(self, client: socket.socket) -> None:
         methods = client.recv(4096)[2:]
         wanted = 2 if self._login else 0
-        client.sendall(bytes([5, wanted if wanted in methods else 255]))
+        self._reply(client, bytes([5, wanted if wanted in methods else 255]))
         if self._login:
             said = client.recv(4096)
             user = said[2 : 2 + said[1]].decode()
             password = said[3 + said[1] :].decode()
-            client.sendall(bytes([1, 0 if (user, password) == self._login else 1]))
+            self._reply(client, bytes([1, 0 if (user, password) == self._login else 1]))
         asked = client.recv(4096)
         name = asked[5 : 5 + asked[4]].decode() if asked[3] == 3 else socket.inet_ntoa(asked[4:8])
         self.asked.append(f"{name}:{struct.unpack('>H', asked[-2:])[0]}")
         port = self._ports.get(name)
-        client.sendall(bytes([5, 0 if port else 4, 0, 1, 0, 0, 0, 0, 0, 0]))
+        self._reply(client, bytes([5, 0 if port else 4, 0, 1, 0, 0, 0, 0, 0, 0]))
         if port:
             self._pass_on(client, port)
+
+    def _reply(self, client: socket.socket, reply: bytes) -> None:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in [reply[at : at + 1] for at in range(len(reply))] if self._is_slow else [reply]:
+            client.sendall(piece)
+            time.sleep(0.005 if self._is_slow else 0)
 
     def _pass_on(self, client: socket.socket, port: int) -> None:
         with socket.create_connection(("127.0.0.1", port)) as target:

@@ -18,6 +18,7 @@ import httpcore
 from hunyuan_ui.outbound_proxies import Proxies, Proxy
 
 _LONGEST_HEAD: Final = 16 * 1024  # bytes of a proxy's response head
+_SOCKS_ADDRESS: Final = {1: 4, 4: 16}  # bytes of an IPv4 and an IPv6 address, by its type in a SOCKS reply
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3})\b")
 
 
@@ -123,7 +124,8 @@ async def _open_socks(stream: httpcore.AsyncNetworkStream, proxy: Proxy, host: s
     async def reply_to(request: Any) -> Any:
         connection.send(request)
         await stream.write(connection.data_to_send())
-        return connection.receive_data(await stream.read(4096))
+        is_of_command = isinstance(request, socks5.SOCKS5CommandRequest)
+        return connection.receive_data(await _socks_reply(stream, is_of_command=is_of_command))
 
     try:
         chosen = await reply_to(socks5.SOCKS5AuthMethodsRequest([method]))
@@ -138,3 +140,16 @@ async def _open_socks(stream: httpcore.AsyncNetworkStream, proxy: Proxy, host: s
             raise ProxyRefusedError
     except (ProtocolError, ValueError, IndexError) as error:
         raise ProxyRefusedError from error
+
+
+async def _socks_reply(stream: httpcore.AsyncNetworkStream, *, is_of_command: bool) -> bytes:
+    """Read exactly one reply, which may arrive in pieces; the bytes after it belong to the tunnel."""
+    reply, length = b"", 5 if is_of_command else 2
+    while len(reply) < length:
+        part = await stream.read(length - len(reply))
+        if not part:
+            break
+        reply += part
+        if is_of_command and len(reply) == length == 5 and reply[1] == 0:  # up to an address, or the length of a name
+            length += _SOCKS_ADDRESS.get(reply[3], reply[4] + 1) + 1
+    return reply

@@ -100,6 +100,17 @@ async def test_a_request_goes_once_through_the_tunnel_and_the_proxy_sees_no_key(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("login", ["", "user:p%40ss@"])
+async def test_a_socks_proxy_may_reply_in_pieces(service: NamedService, login: str) -> None:
+    wanted = ("user", "p@ss") if login else None
+    with ConnectProxy({API: service.port}, login=wanted, is_socks=True, is_slow=True) as proxy:
+        calls = client(proxies(proxy, login, "socks5"))
+        assert await calls.submit(REQUEST, KEY)
+        await calls.aclose()
+    assert len(service.bill) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("login", ["", "user:p%40ss@"])
 async def test_a_proxy_may_be_spoken_to_over_tls_and_hides_its_own_login(
     service: NamedService, authority: trustme.CA, login: str
 ) -> None:
