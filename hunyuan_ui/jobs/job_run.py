@@ -275,6 +275,7 @@ class JobRun:
     async def _missed(self, error: EndpointError, misses: int) -> None:
         """Handle a failed poll: end the job once its ending is confirmed, else wait before the next poll."""
         await self._name_cost(error.cost_usd)
+        self._change_refused_key(error)
         if isinstance(error, RequestExpiredError) and KEY in self._job.notes:  # else the history is asked first
             self._services.require_its_key(self._job)
         if ending_of(error) is None:  # and may stay uninformative until the file expires
@@ -387,6 +388,7 @@ class JobRun:
     async def _not_fetched(self, error: HunyuanUIError, misses: int) -> bool:
         """Wait before the next attempt, or mark the job as lost; return whether its address must be renewed."""
         log.trouble("job.fetch_failed", job=self._job.id, kind=type(error).__name__, code=error.code)
+        self._change_refused_key(error)
         ending = ending_of(error, was_completed=True)
         # Age alone proves nothing: a clock jump must not lose a video.
         is_ours = isinstance(error, StorageError)  # a local failure, which says nothing about the service's file
@@ -455,6 +457,10 @@ class JobRun:
         if key is None:
             raise NeedsKeyError
         return key
+
+    def _change_refused_key(self, error: HunyuanUIError) -> None:
+        if isinstance(error, AuthenticationError):
+            self._services.keys.use_latest(self._job)
 
     def _request_id(self) -> str:
         if self._job.request_id is None:

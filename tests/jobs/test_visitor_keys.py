@@ -325,6 +325,27 @@ async def test_after_a_restart_an_own_job_waits_for_its_key_and_goes_on_with_it(
     assert service.posts == 1
 
 
+@pytest.mark.parametrize(("refused", "status"), [("status", 401), ("status", 403), ("result", 401)])
+async def test_a_job_whose_key_the_service_refuses_now_goes_on_with_the_one_that_its_visitor_brings(
+    public: Settings, service: FakeService, refused: str, status: int
+) -> None:
+    newer = "SG_eeee1111eeee1111"
+
+    def by_key(request: httpx.Request) -> httpx.Response:
+        if request.headers["x-api-key"] == OWN_KEY:
+            return answer(status, {"error": "API key is invalid or may have expired"})(request)
+        return (service._status if refused == "status" else service._result)(request)
+
+    service.script(refused, *[by_key] * 10_000)
+    async with running(public, service) as runner:
+        job_id = new_id()
+        await runner.submit(job_id, FOX, VISITOR, own_key=OWN_KEY)
+        await until(lambda: service.asked.count(refused) > 3)
+        await runner.keys.remember(newer, VISITOR)
+        assert (await runner.wait(job_id, VISITOR, 10)).status is JobStatus.DONE
+    assert service.posts == 1
+
+
 async def test_an_own_job_that_was_never_sent_says_so_while_it_waits_for_its_key(
     public: Settings, service: FakeService
 ) -> None:
