@@ -276,8 +276,8 @@ class JobRun:
         """Handle a failed poll: end the job once its ending is confirmed, else wait before the next poll."""
         await self._name_cost(error.cost_usd)
         self._change_refused_key(error)
-        if isinstance(error, RequestExpiredError) and KEY in self._job.notes:  # else the history is asked first
-            self._services.require_its_key(self._job)
+        if isinstance(error, RequestExpiredError) and KEY in self._job.notes:
+            await self._require_its_key()
         if ending_of(error) is None:  # and may stay uninformative until the file expires
             try:
                 await self._look_up_if_late(is_late=self._was_completed and misses >= UNUSABLE_AFTER)
@@ -295,6 +295,15 @@ class JobRun:
             if ending is not None or misses > 1 or isinstance(error, RateLimitError):
                 self._live.show(Phase.RECONNECTING, retry_in_s=wait_s, note=self._live.problem_of(error))
             await self._live.wait_for_attempt(wait_s)
+
+    async def _require_its_key(self) -> None:
+        """Have the job wait for the key that it was sent with, unless the history of the one in use has it."""
+        if not self._services.may_need_its_key(self._job):
+            return
+        with suppress(EndpointError):
+            if await self._row() is not None:  # another key of the same account
+                return
+        self._services.require_its_key(self._job)
 
     async def _look_up(self, error: EndpointError, *, is_sure: bool) -> None:
         """Query the history about a request that seems to have ended; end the job if that is confirmed."""

@@ -127,15 +127,19 @@ class Services:
         key = self.keys.for_job(job)
         return {} if key is None or KEY in job.notes else {KEY: self.key_mark(key)}
 
+    def may_need_its_key(self, job: Job) -> bool:
+        """Whether a job is not known to have been sent with the key in use, and its file may still exist."""
+        key = self.keys.for_job(job)
+        is_its_key = job.is_at_engine or job.is_preview or key is None or self.key_mark(key) == job.notes.get(KEY)
+        return not is_its_key and self.ledger.now() - job.began_at <= FILE_LIFE_S
+
     def require_its_key(self, job: Job) -> None:
         """Have a job wait for the key that it was sent with, because the service does not know it under another one.
 
         Raises:
-            NeedsKeyError: It is not known to have been sent with the key in use, and its file may still exist.
+            NeedsKeyError: It may need that key.
         """
-        key = self.keys.for_job(job)
-        is_its_key = job.is_at_engine or job.is_preview or key is None or self.key_mark(key) == job.notes.get(KEY)
-        if is_its_key or self.ledger.now() - job.began_at > FILE_LIFE_S:
+        if not self.may_need_its_key(job):
             return
         self.keys.forget_job(job.id)  # so that a key that the visitor enters now is tried next
         raise NeedsKeyError(JobProblem.from_code("key_other" if job.payer == "visitor" else "owner_key_other"))

@@ -230,6 +230,19 @@ async def test_another_key_of_the_same_account_goes_on(rig: Rig, service: PaidSe
         assert made.notes[services.KEY] == runner._services.key_mark(FIRST)  # the key that it was sent with
 
 
+async def test_another_key_of_the_same_account_finds_in_the_history_what_the_status_has_forgotten(
+    rig: Rig, service: PaidService
+) -> None:
+    with_accounts(service, is_one=True)
+    job_id = await sent_with_the_first(rig, service)
+    service.is_held = False
+    service.on("GET", STATUS, answer(404, {"error": "not found"}))
+    of_owner(rig, OTHER)
+    async with rig.running() as runner:
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
+    assert sum(service.billed().values()) == 1
+
+
 @pytest.mark.parametrize("is_old", [False, True], ids=["same key", "other key, after the file's life"])
 async def test_what_is_not_known_any_more_still_ends(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch, is_old: bool
