@@ -54,6 +54,7 @@ if TYPE_CHECKING:  # imported only if an engine is set
 SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
 HOPELESS_AFTER: Final = 20  # failed downloads, once the file's seven days are over
 UNUSABLE_AFTER: Final = 3  # consecutive responses for a completed job
+_FORGOTTEN: Final = (RequestExpiredError, JobFailedError)  # so that only the history may still have the address
 _UNEXPLAINED: Final = "job_failed_unexplained"
 
 
@@ -275,7 +276,7 @@ class JobRun:
     async def _missed(self, error: EndpointError, misses: int) -> None:
         """Handle a failed poll: end the job once its ending is confirmed, else wait before the next poll."""
         await self._name_cost(error.cost_usd)
-        self._change_refused_key(error)
+        self._services.change_refused_key(self._job, error)
         if isinstance(error, RequestExpiredError) and KEY in self._job.notes:
             await self._require_its_key()
         if ending_of(error) is None:  # and may stay uninformative until the file expires
@@ -397,7 +398,7 @@ class JobRun:
     async def _not_fetched(self, error: HunyuanUIError, misses: int) -> bool:
         """Wait before the next attempt, or mark the job as lost; return whether its address must be renewed."""
         log.trouble("job.fetch_failed", job=self._job.id, kind=type(error).__name__, code=error.code)
-        self._change_refused_key(error)
+        self._services.change_refused_key(self._job, error)
         ending = ending_of(error, was_completed=True)
         # Age alone proves nothing: a clock jump must not lose a video.
         is_ours = isinstance(error, StorageError)  # a local failure, which says nothing about the service's file
@@ -442,16 +443,23 @@ class JobRun:
             if self._job.result_url is None:  # else the stored address is the only one and is tried again
                 await self._lose(_gone())
             return
+        refusal: EndpointError | None = None
         if self._job.dialect != "v1":
-            # The hosted service's history keeps what its API forgets; an engine has none, so its error is final.
-            with suppress(*(() if self._job.is_at_engine else (RequestExpiredError, JobFailedError))):
+            try:
                 result = await self._service.client.result(self._job.request_id, self._key())
+            except EndpointError as error:
+                if self._job.is_at_engine:  # it has no history
+                    raise
+                refusal = error
+            else:
                 await self._settle(result.metrics, result.url, self._job.request_id)
                 if result.video is not None:
                     await save_bytes(result.video, self._library.part(self._job.id), check=self._library.check)
                     await self._store()
                 return
-        row = await self._row()
+        row = await self._row()  # has what the API forgets, or does not tell at the moment
+        if (row is None or row.url is None) and refusal and not isinstance(refusal, _FORGOTTEN):
+            raise refusal
         if row is None:
             self._services.require_its_key(self._job)
         if (row is None or row.url is None) and self._job.result_url is None:  # else that is asked for once more
@@ -466,10 +474,6 @@ class JobRun:
         if key is None:
             raise NeedsKeyError
         return key
-
-    def _change_refused_key(self, error: HunyuanUIError) -> None:
-        if isinstance(error, AuthenticationError):
-            self._services.keys.use_latest(self._job)
 
     def _request_id(self) -> str:
         if self._job.request_id is None:

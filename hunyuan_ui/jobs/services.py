@@ -19,7 +19,7 @@ from hunyuan_ui.endpoint.contract import FILE_LIFE_S, HISTORY
 from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.endpoint.http import ASGIApp, InProcessTransport
 from hunyuan_ui.endpoint.segmind import EndpointClient
-from hunyuan_ui.errors import AccessError, StorageError
+from hunyuan_ui.errors import AccessError, AuthenticationError, StorageError
 from hunyuan_ui.job import DAY_S, Job, JobProblem, is_id, new_id
 from hunyuan_ui.jobs.calibrated_estimates import CalibratedEstimates
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
@@ -126,6 +126,11 @@ class Services:
         """Return the note of the key in use, under which the service knows a job, unless the job has one."""
         key = self.keys.for_job(job)
         return {} if key is None or KEY in job.notes else {KEY: self.key_mark(key)}
+
+    def change_refused_key(self, job: Job, error: Exception) -> None:
+        """Have a job use the key that its visitor entered last if an error is the refusal of the one in use."""
+        if isinstance(error, AuthenticationError):
+            self.keys.use_latest(job)
 
     def may_need_its_key(self, job: Job) -> bool:
         """Whether a job is not known to have been sent with the key in use, and its file may still exist."""

@@ -192,6 +192,28 @@ async def test_an_expired_address_is_renewed_until_it_is_surely_gone(settings: S
         assert job.cost_microusd == PRICE_USD * MICRO
 
 
+@pytest.mark.parametrize(
+    "result",
+    [
+        answer(200, {"status": "COMPLETED", "output": None}),
+        answer(500, {"error": "x"}),
+        answer(200, {"status": "PROCESSING"}),
+        failure(httpx.ReadTimeout),
+    ],
+    ids=["no address", "500", "unfinished again", "no answer"],
+)
+async def test_an_expired_address_that_the_result_does_not_renew_is_renewed_by_the_history(
+    settings: Settings, service: FakeService, result: Any
+) -> None:
+    service.downloads = [DownloadError("download_failed", expired=True, reason="404")]
+    service.script("result", service._result, *[result] * 10_000)
+    row = {"request_id": "request-0001", "generation_url": "https://files.test/h.mp4"}
+    service.script("history", answer(200, {"data": []}), answer(200, {"data": row}))
+    async with running(settings, service) as runner:
+        assert (await made(runner)).status is JobStatus.DONE
+    assert service.fetched[-1] == "https://files.test/h.mp4"
+
+
 async def test_an_address_that_is_refused_names_the_job_lost(settings: Settings, service: FakeService) -> None:
     refused = DownloadError("link_refused", retryable=False, reason="a private address", request_id="request-0001")
     service.downloads = [refused] * 3
