@@ -13,7 +13,7 @@ from hunyuan_ui.endpoint.contract import bare_id
 from hunyuan_ui.errors import AccessError, SpendLimitError, code_when_queued
 from hunyuan_ui.job import AT_SERVICE, MICRO, Job, JobProblem, JobStatus, with_budget
 from hunyuan_ui.ledger import account_history
-from hunyuan_ui.ledger.cost import CHARGED, NAMED, money, priced, priced_as_made, priced_so_far
+from hunyuan_ui.ledger.cost import CHARGED, NAMED, PARTIAL, money, priced, priced_as_made, priced_so_far
 from hunyuan_ui.ledger.queries import OF_ANOTHER, LedgerQueries, is_of_another
 from hunyuan_ui.ledger.schema import (
     COLUMNS,
@@ -317,7 +317,7 @@ class Ledger(LedgerQueries):
             if status in (JobStatus.FAILED, JobStatus.UNKNOWN):
                 status = JobStatus.LOST if cost_usd > 0 else JobStatus.FAILED
             was = {"at": self.now(), "note": note, "from_microusd": known.cost_microusd, "status": known.status.value}
-            notes = {name: value for name, value in known.notes.items() if name != NAMED}
+            notes = {name: value for name, value in known.notes.items() if name not in (NAMED, PARTIAL)}
             notes["corrections"] = [*notes.get("corrections", []), {**was, "to_microusd": round(cost_usd * MICRO)}]
             cost = round(cost_usd * MICRO)
             self._set(job_id, {"status": status.value, **money(cost, notes)})

@@ -479,3 +479,14 @@ def test_only_what_was_sent_has_an_amount_to_put_right(ledger: Ledger) -> None:
     corrected = ledger.correct_cost(sent.id, 1.0, "it was charged")
     assert corrected is not None
     assert (corrected.status, corrected.cost_microusd) == (LOST, 1_000_000)
+
+
+def test_what_the_owner_says_a_lost_job_cost_is_no_part_of_its_price(ledger: Ledger) -> None:
+    begun = added(ledger)
+    ledger.claim(begun.id)
+    ledger.mark_running(begun.id, "request-1")
+    ledger.name_cost(begun.id, 0.5, is_so_far=True)
+    ledger.mark_lost(begun.id, PROBLEM)
+    assert ledger.correct_cost(begun.id, 0.3, "the bill")
+    assert ledger.retry_lost(begun.id)
+    assert ledger.mark_lost(begun.id, PROBLEM).counted_microusd == 300_000
