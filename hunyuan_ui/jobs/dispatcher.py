@@ -216,11 +216,20 @@ class Dispatcher:
         except EndpointError as error:
             log.trouble("queue.still_stopped", code=error.code)
             credits_usd = 0.0
-        if credits_usd > 0:
+        if credits_usd > 0 and credits_usd >= self._needed_usd():
             log.event("queue.goes_on")
             pause.clear()
         elif pause.problem is not None:  # another process may have ended the pause
             pause.until_fixed(pause.problem)
+
+    def _needed_usd(self) -> float:
+        """Return the lowest price of the next job if the queue waits for credits: what is left may not be enough."""
+        problem = self._services.pause.problem
+        if problem is None or problem.code != "out_of_credits":
+            return 0.0
+        hosted = (live.job for live in self.waiting() if live.job.payer == "owner" and not live.job.is_at_engine)
+        prices = (self._services.estimates.estimate(job.request, job.payer).low_usd for job in hosted)
+        return next(prices, 0.0)
 
     def _on_balance(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

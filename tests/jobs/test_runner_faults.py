@@ -316,6 +316,22 @@ async def test_without_credits_or_key_the_queue_waits_and_asks_the_free_call(
         assert service.asked.index("credits") < len(service.asked) - 1 - service.asked[::-1].index("submit")
 
 
+@pytest.mark.parametrize("status", [402, 406])
+@pytest.mark.parametrize("left", [{"credits": 0.4}, {"credits": 0.0, "free-credits": 0.9}, {"credits": -1.5}])
+async def test_what_is_left_of_the_credits_lets_no_job_fail_that_it_does_not_pay_for(
+    settings: Settings, service: FakeService, status: int, left: dict[str, float]
+) -> None:
+    service.script("submit", answer(status, {"error": "Insufficient credits"}))
+    service.script("credits", *[answer(200, {"free-credits": 0.0, **left})] * 3)
+    async with running(replace(settings, concurrency=1), service) as runner:
+        first, second = new_id(), new_id()
+        await runner.submit(first, VideoRequest(prompt="a"), VISITOR)
+        await runner.submit(second, VideoRequest(prompt="b"), VISITOR)
+        await until(lambda: service.asked.count("credits") == 3)
+        assert service.posts == 1
+        assert (await runner.wait(second, VISITOR, 10)).status is JobStatus.DONE  # 12.5 are there again
+
+
 async def test_a_stopped_queue_with_nothing_in_it_asks_nothing(settings: Settings, service: FakeService) -> None:
     service.script("submit", answer(402, {"error": "Insufficient credits. You have 0.0 credits."}))
     async with running(settings, service) as runner:
