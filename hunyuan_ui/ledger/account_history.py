@@ -25,9 +25,10 @@ _NAMELESS: Final = (
     f"SELECT {SELECTED}, deleted_at IS NOT NULL FROM jobs WHERE status IN ('submitting', 'unknown', 'lost')"
     " AND payer = 'owner' AND request_id IS NULL AND sent_at IS NOT NULL"
 )
-# A failure that was confirmed while the history could not be read may have been charged after all.
-_RELEASED: Final = (
-    f"SELECT {SELECTED}, deleted_at IS NOT NULL FROM jobs WHERE status = 'failed'"
+# A failure that was confirmed while the history could not be read may have been charged after all, and an id that only
+# an error named, and that was not known at first, may be the request's.
+_IN_DOUBT: Final = (
+    f"SELECT {SELECTED}, deleted_at IS NOT NULL FROM jobs WHERE status IN ('failed', 'unknown')"
     " AND payer = 'owner' AND request_id IS NOT NULL"
 )
 _NAMED: Final = ("status", "updated_at", "ended_at", "request_id", "cost_microusd", "result_url", "problem")
@@ -49,21 +50,27 @@ def import_history(connection: Connection, found: Iterable[Job], now: float) -> 
     for job_id, request_id in connection.execute(_IDS):
         known |= {job_id, *([bare_id(request_id)] if request_id else [])}
     nameless = [one for one in _stored(connection, _NAMELESS) if DECLARED_USD not in one.job.notes]
-    released = {bare_id(one.job.request_id or ""): one for one in _stored(connection, _RELEASED)}
+    doubtful = {bare_id(one.job.request_id or ""): one for one in _stored(connection, _IN_DOUBT)}
     taken: list[Job] = []
     for job in found:
         names = {job.id, *([bare_id(job.request_id)] if job.request_id else [])}
-        failed = released.pop(bare_id(job.request_id or ""), None) if job.status in _CHARGED else None
-        if failed is None and known & names:
+        doubted = doubtful.get(bare_id(job.request_id or ""))
+        if doubted is not None and not doubted.is_settled_by(job):
+            doubted = None
+        if doubted is None and known & names:
             continue
         known |= names
         stored = replace(job, updated_at=now)
-        if same := failed or _same(job, nameless):
-            if same is not failed:
+        if same := doubted or _same(job, nameless):
+            if same is doubted:
+                del doubtful[bare_id(job.request_id or "")]
+            else:
                 nameless.remove(same)
                 if same.job.status is JobStatus.SUBMITTING or same.is_deleted:
                     continue  # its own response is still to come, or its visitor has deleted it
             facts = {name: getattr(stored, name) for name in _NAMED}
+            if stored.cost_microusd is None:  # not billed yet, whatever its response named
+                facts["cost_microusd"] = same.job.cost_microusd
             if same.is_deleted:  # only its cost is of use
                 facts |= {"status": JobStatus.LOST, "result_url": None, "problem": None, "ended_at": same.job.ended_at}
             stored = replace(same.job, **facts, notes={**same.job.notes, **stored.notes})
@@ -99,6 +106,10 @@ def declared_id(now: float) -> str:
 class _Stored(NamedTuple):
     job: Job
     is_deleted: bool  # its prompts were erased
+
+    def is_settled_by(self, found: Job) -> bool:
+        is_unknown = self.job.status is JobStatus.UNKNOWN and not self.is_deleted
+        return is_unknown or found.status in _CHARGED
 
     def asks_for(self, request: VideoRequest) -> bool:
         return self.job.request == (erased(request) if self.is_deleted else request)

@@ -132,8 +132,9 @@ class Ledger(LedgerQueries):
     def import_history(self, found: Iterable[Job]) -> list[Job]:
         """Store jobs of the account's history that this ledger lacks, all or none; return the stored ones.
 
-        A job whose request id is known is left unchanged, deleted or not, unless it failed here and was charged there.
-        A sent job without a request id gets the one of an equal request that was sent at about the same time.
+        A job whose request id is known is left unchanged, deleted or not, unless it failed here and was charged there,
+        or is unknown here. A sent job without a request id gets the one of an equal request that was sent at about the
+        same time.
         """
         with self._transaction("import_history"):
             taken = account_history.import_history(self._connection, found, self._stamp())

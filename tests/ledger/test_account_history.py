@@ -86,6 +86,20 @@ def test_a_job_that_is_just_being_sent_is_left_to_its_own_answer(ledger: Ledger,
     assert len(ledger.import_history([found(prompt="another", at=NOON)])) == 1
 
 
+@pytest.mark.parametrize("status", [JobStatus.RUNNING, JobStatus.DOWNLOADING, JobStatus.LOST])
+def test_an_unknown_job_whose_id_an_error_named_is_what_the_history_says(ledger: Ledger, status: JobStatus) -> None:
+    unknown = in_status(ledger, JobStatus.UNKNOWN, request_id="request-1", sent_at=NOON, cost_microusd=2 * COST)
+    deleted = in_status(ledger, JobStatus.UNKNOWN, request_id="request-2", sent_at=NOON)
+    ledger.hide(deleted.id)
+    counted = ledger.totals("").today_microusd
+    running = [found(name, status=JobStatus.RUNNING, cost_microusd=None) for name in ("request-1", "request-2")]
+    rows = running if status is JobStatus.RUNNING else [found(status=status, cost_microusd=None)]
+    (named,) = ledger.import_history([*rows, *rows])
+    assert (named.id, named.status, named.cost_microusd) == (unknown.id, status, 2 * COST)
+    assert ledger.totals("").today_microusd == counted
+    assert ledger.import_history(rows) == []
+
+
 @pytest.mark.parametrize("status", [JobStatus.UNKNOWN, JobStatus.LOST])
 def test_a_job_without_an_answer_is_given_its_request(ledger: Ledger, status: JobStatus) -> None:
     problem = JobProblem.from_code("interrupted")
