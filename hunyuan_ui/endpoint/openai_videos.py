@@ -31,6 +31,7 @@ from hunyuan_ui.endpoint.embedded_video import MOST_BYTES
 from hunyuan_ui.endpoint.http import REDIRECTS
 from hunyuan_ui.endpoint.responses import Answer, raise_unless_success
 from hunyuan_ui.endpoint.retry_after import retry_after_s
+from hunyuan_ui.endpoint.safe_transport import UrlPolicy
 from hunyuan_ui.errors import (
     AuthenticationError,
     DownloadError,
@@ -122,8 +123,18 @@ class EngineClient:
         # For an unfinished job one engine returns half a file, and 200.
         if engines.state_in(job) is not RemoteState.COMPLETED:
             raise UnexpectedResponseError("bad_answer", reason=reason("not_finished"))
-        url = engines.bucket_url_in(job) or f"{self.base_url}{_path(request_id)}{engines.CONTENT}"
+        url = engines.bucket_url_in(job)
+        if url is None or not self._may_open(url):
+            url = f"{self.base_url}{_path(request_id)}{engines.CONTENT}"
         return RemoteResult(url, engines.metrics_in(job))
+
+    def _may_open(self, url: str) -> bool:
+        """Whether an address can be fetched at all: an engine may name the one that it has for itself."""
+        try:
+            UrlPolicy(self.base_url).check(url)
+        except DownloadError:
+            return False
+        return True
 
     async def history(self, _request_id: str, _key: str, /) -> HistoryRow | None:
         """Return None: an engine keeps no history besides its jobs."""

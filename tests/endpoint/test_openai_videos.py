@@ -361,6 +361,19 @@ async def test_a_video_in_a_bucket_is_fetched_from_there_without_the_key(
     assert error.code == "link_refused"  # by the rules for every address except the engine's
 
 
+@pytest.mark.parametrize("own", ["http://localhost:30000", "http://minio:9000", "https://gpu.example:8443"])
+async def test_a_video_at_an_address_that_only_the_engine_can_open_is_asked_of_the_engine(
+    service: RawService, client: EngineClient, tmp_path: Path, own: str
+) -> None:
+    path = f"/v1/videos/{'a' * 32}"
+    service.on("GET", path, answer(200, {"id": "a" * 32, "status": "completed", "url": f"{own}{path}/content"}))
+    service.on("GET", f"{path}/content", answer(200, MP4))
+    found = await client.result("a" * 32, KEY)
+    assert found.url is not None
+    await client.fetch(found.url, tmp_path / "x.part", key=KEY, check=check_video)
+    assert (tmp_path / "x.part").read_bytes() == MP4
+
+
 @pytest.mark.parametrize("place", ["/bucket/x.mp4", "https://10.0.0.9/x.mp4"])
 async def test_a_refusal_of_the_content_that_names_an_address_is_followed(
     service: RawService, client: EngineClient, tmp_path: Path, place: str
