@@ -316,7 +316,8 @@ class JobRun:
                 await self._end(error, None)
             log.event("job.history_unread", job=self._job.id, code=history_error.code)
             return
-        if self._job.status is JobStatus.RUNNING and is_sure and (row is None or not row.goes_on):
+        is_over = row is None or not row.goes_on or self._age_s() > FILE_LIFE_S  # no request goes on for longer
+        if self._job.status is JobStatus.RUNNING and is_sure and is_over:
             if row is None and isinstance(error, RequestExpiredError):
                 self._services.require_its_key(self._job)
             await self._end(error, row)

@@ -14,7 +14,7 @@ import pytest
 
 from hunyuan_ui.data_folder import LOCK_NAME, DataFolder
 from hunyuan_ui.errors import AccessError, DownloadError, StorageError, code_when_queued, reason
-from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase, new_id
+from hunyuan_ui.job import DAY_S, MICRO, Job, JobProblem, JobStatus, Phase, new_id
 from hunyuan_ui.jobs.job_run import JobRun
 from hunyuan_ui.jobs.live_job import JobCommits, LiveJob
 from hunyuan_ui.ledger import TakenOverError
@@ -171,6 +171,23 @@ async def test_a_record_that_is_gone_everywhere_is_lost_by_name(settings: Settin
     assert job.problem is not None
     assert "request-0001" in words().sentence(job.problem)
     assert job.counted_microusd > 0
+
+
+@pytest.mark.parametrize(("status", "end"), [(422, JobStatus.FAILED), (404, JobStatus.LOST)])
+async def test_a_row_of_the_history_that_never_ends_holds_no_job_for_ever(
+    settings: Settings, service: FakeService, status: int, end: JobStatus
+) -> None:
+    days = 0.0
+    service.script("status", *[answer(status, {"status": "FAILED", "error": "no"})] * 10_000)
+    service.script("history", *[answer(200, {"request_id": "request-0001", "model_status": "PENDING"})] * 10_000)
+    async with running(settings, service, now=lambda: time.time() + days * DAY_S) as runner:
+        await runner.submit(job_id := new_id(), VideoRequest(prompt="a"), VISITOR)
+        await until(lambda: "history" in service.asked)
+        days += 6.9
+        await until(lambda: service.asked.count("history") > 20)
+        assert seen(runner, job_id, VISITOR).job.status is JobStatus.RUNNING
+        days += 0.2
+        assert (await runner.wait(job_id, VISITOR, 10)).status is end
 
 
 async def test_a_download_is_repeated_until_it_is_whole(settings: Settings, service: FakeService) -> None:
