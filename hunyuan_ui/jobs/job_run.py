@@ -311,8 +311,8 @@ class JobRun:
         try:
             row = await self._row()
         except EndpointError as history_error:
-            # A failed status is reliable by itself; an expired request needs the history.
-            if is_sure and isinstance(error, JobFailedError):
+            # A failed status is reliable by itself; an expired request needs the history while a file may exist.
+            if is_sure and (isinstance(error, JobFailedError) or self._age_s() > FILE_LIFE_S):
                 await self._end(error, None)
             log.event("job.history_unread", job=self._job.id, code=history_error.code)
             return

@@ -173,13 +173,16 @@ async def test_a_record_that_is_gone_everywhere_is_lost_by_name(settings: Settin
     assert job.counted_microusd > 0
 
 
-@pytest.mark.parametrize(("status", "end"), [(422, JobStatus.FAILED), (404, JobStatus.LOST)])
-async def test_a_row_of_the_history_that_never_ends_holds_no_job_for_ever(
-    settings: Settings, service: FakeService, status: int, end: JobStatus
+@pytest.mark.parametrize(
+    ("status", "row", "end"),
+    [(422, 200, JobStatus.FAILED), (404, 200, JobStatus.LOST), (404, 403, JobStatus.LOST), (404, 502, JobStatus.LOST)],
+)
+async def test_a_history_that_never_tells_the_end_holds_no_job_for_ever(
+    settings: Settings, service: FakeService, status: int, row: int, end: JobStatus
 ) -> None:
     days = 0.0
     service.script("status", *[answer(status, {"status": "FAILED", "error": "no"})] * 10_000)
-    service.script("history", *[answer(200, {"request_id": "request-0001", "model_status": "PENDING"})] * 10_000)
+    service.script("history", *[answer(row, {"request_id": "request-0001", "model_status": "PENDING"})] * 10_000)
     async with running(settings, service, now=lambda: time.time() + days * DAY_S) as runner:
         await runner.submit(job_id := new_id(), VideoRequest(prompt="a"), VISITOR)
         await until(lambda: "history" in service.asked)
@@ -211,13 +214,8 @@ async def test_an_expired_address_is_renewed_until_it_is_surely_gone(settings: S
 
 @pytest.mark.parametrize(
     "result",
-    [
-        answer(200, {"status": "COMPLETED", "output": None}),
-        answer(500, {"error": "x"}),
-        answer(200, {"status": "PROCESSING"}),
-        failure(httpx.ReadTimeout),
-    ],
-    ids=["no address", "500", "unfinished again", "no answer"],
+    [answer(200, {"status": "COMPLETED"}), answer(500, {"error": "x"}), failure(httpx.ReadTimeout)],
+    ids=["no address", "500", "no answer"],
 )
 async def test_an_expired_address_that_the_result_does_not_renew_is_renewed_by_the_history(
     settings: Settings, service: FakeService, result: Any
