@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from contextlib import suppress
@@ -13,7 +14,7 @@ def make_room(folder: Path, most_bytes: int, *, kept_s: float = math.inf, min_fr
     """Remove the least recently used files of a folder until it is small enough; half-written ones are left alone.
 
     Args:
-        folder: May be missing. A file's modification time is when it was last used.
+        folder: May be missing. A file was last used when `mark_used` says, or when it was written.
         most_bytes: Largest size of all files together; the newest one may be larger.
         kept_s: Maximum time that a file may be unused, in s.
         min_free_bytes: If its disk has less free space, the limit is lowered by the difference.
@@ -23,7 +24,7 @@ def make_room(folder: Path, most_bytes: int, *, kept_s: float = math.inf, min_fr
         for path in folder.iterdir():
             with suppress(FileNotFoundError):
                 stat = path.stat()
-                found.append((stat.st_mtime, stat.st_size, path))
+                found.append((max(stat.st_atime, stat.st_mtime), stat.st_size, path))
         if min_free_bytes:
             whole = sum(size for _, size, _ in found)
             most_bytes = min(most_bytes, whole + shutil.disk_usage(folder).free - min_free_bytes)
@@ -34,3 +35,9 @@ def make_room(folder: Path, most_bytes: int, *, kept_s: float = math.inf, min_fr
         if path.suffix != ".part" and (is_too_much or time.time() - used_at > kept_s):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+
+
+def mark_used(path: Path) -> None:
+    """Record that a file is used now; its modification time, by which browsers know an unchanged file, is kept."""
+    with suppress(OSError):
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))

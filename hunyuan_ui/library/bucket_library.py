@@ -19,7 +19,7 @@ from hunyuan_ui.data_folder import MIN_FREE_BYTES, is_disk_full
 from hunyuan_ui.errors import MediaError, StorageError, reason
 from hunyuan_ui.file_type import BY_SUFFIX
 from hunyuan_ui.job import Job, is_id
-from hunyuan_ui.library.bounded_folder import make_room
+from hunyuan_ui.library.bounded_folder import make_room, mark_used
 from hunyuan_ui.library.bucket import Bucket
 from hunyuan_ui.library.library import POSTER, SIDECAR, VideoLibrary, job_of, video_ids
 
@@ -136,14 +136,14 @@ class BucketLibrary(VideoLibrary):
         with suppress(MediaError):
             return super().video(job_id)
         path = self._cache.video(job_id)
-        _touch(path)
+        mark_used(path)
         return path
 
     def poster(self, job_id: str) -> Path | None:
         """Return the poster's local path, rendering it if the bucket has none; None if that fails."""
         path = super().poster(job_id) or self._cache.poster(job_id)
         if path is not None:
-            _touch(path)
+            mark_used(path)
         return path
 
     def may_have(self, job_id: str) -> bool:
@@ -299,9 +299,3 @@ class BucketLibrary(VideoLibrary):
 
     def _make_room(self) -> None:
         make_room(self._cache.folder, self._cache_bytes, min_free_bytes=2 * MIN_FREE_BYTES)
-
-
-def _touch(path: Path) -> None:
-    with suppress(OSError):
-        if path.stat().st_mtime != _CHANGED_AT:
-            path.touch()

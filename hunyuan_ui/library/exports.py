@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -15,7 +14,7 @@ from typing import Final, Literal
 from hunyuan_ui import media
 from hunyuan_ui.data_folder import is_disk_full
 from hunyuan_ui.errors import MediaError, reason
-from hunyuan_ui.library.bounded_folder import make_room
+from hunyuan_ui.library.bounded_folder import make_room, mark_used
 from hunyuan_ui.media import settings_tag
 from hunyuan_ui.request import FPS
 
@@ -99,8 +98,7 @@ class Exports:
         """
         path = self.folder / f"{job_id}-{export.file_name}"
         if path.is_file():
-            with suppress(OSError):
-                os.utime(path)
+            mark_used(path)
             return path
         if visitor_id in self._makers:
             raise MediaError("export_busy")

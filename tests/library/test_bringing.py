@@ -104,6 +104,15 @@ async def test_a_changed_video_is_not_brought_for_each_of_its_parts(rig: Rig, bu
         assert len([1 for method, path in bucket.asked if method == "GET" and path.endswith(".mp4")]) == 1
 
 
+async def test_a_video_and_its_poster_are_the_same_files_at_each_use(rig: Rig) -> None:
+    async with rig.running() as runner:
+        job = await made(runner)
+        for ask in (runner.videos.video, runner.videos.poster):
+            written_at = (await ask(job)).stat().st_mtime_ns
+            await asyncio.sleep(0.02)
+            assert (await ask(job)).stat().st_mtime_ns == written_at
+
+
 async def test_a_bucket_that_is_gone_does_not_make_its_videos_missing_ones(rig: Rig, bucket: BucketServer) -> None:
     async with rig.running() as runner:
         job = await made(runner)

@@ -55,6 +55,20 @@ async def test_a_video_is_served_in_ranges_and_asked_for_again_each_time(shelf: 
     assert (head.status_code, head.headers["accept-ranges"]) == (200, "bytes")
 
 
+@pytest.mark.parametrize(("end", "asked"), [(".mp4", {"plain": "1"}), ("/export.png", {}), ("/export.gif", {})])
+async def test_an_unchanged_export_is_not_sent_again_however_often_it_was_used(
+    shelf: Shelf, end: str, asked: dict[str, str]
+) -> None:
+    video = (await shelf.listed())[0]
+    first = await shelf.file(video, end, **asked)
+    await asyncio.sleep(0.02)
+    again = await shelf.file(video, end, headers={"if-none-match": first.headers["etag"]}, **asked)
+    assert (first.status_code, again.status_code) == (200, 304)
+    held = {"range": "bytes=4-7", "if-range": first.headers["last-modified"]}
+    part = await shelf.file(video, end, headers=held, **asked)
+    assert (part.status_code, part.content) == (206, first.content[4:8])
+
+
 async def test_a_downloads_name_says_size_and_seed_and_nothing_of_the_prompt(shelf: Shelf) -> None:
     video = (await shelf.listed())[0]
     for end, suffix in ((".mp4", "mp4"), ("/export.gif", "gif"), ("/export.png", "png")):
