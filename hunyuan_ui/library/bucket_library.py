@@ -253,7 +253,7 @@ class BucketLibrary(VideoLibrary):
                 raise MediaError("video_not_copied", problem=problem) from None
             finally:
                 part.unlink(missing_ok=True)
-        if poster:
+        if poster and not self._is_here(job.id):
             await self._copy(job, poster=False)  # the poster is rendered from the video
 
     async def _finish_deletions(self) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from hunyuan_ui import media
 from hunyuan_ui.errors import MediaError, StorageError
 from hunyuan_ui.job import Job, new_id
 from hunyuan_ui.jobs import JobRunner
@@ -111,6 +112,29 @@ async def test_a_video_and_its_poster_are_the_same_files_at_each_use(rig: Rig) -
             written_at = (await ask(job)).stat().st_mtime_ns
             await asyncio.sleep(0.02)
             assert (await ask(job)).stat().st_mtime_ns == written_at
+
+
+@pytest.mark.parametrize("place", ["cache", "videos"])
+async def test_a_video_that_is_here_is_not_brought_for_a_poster_that_cannot_be_drawn(
+    rig: Rig, bucket: BucketServer, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    async with rig.running() as runner:
+        job = await made(runner)
+        if place == "videos":
+            (await runner.videos.video(job)).replace(rig.folder / "videos" / f"{job.id}.mp4")
+        for name in ("cache", "videos"):
+            (rig.folder / name / f"{job.id}.webp").unlink(missing_ok=True)
+        bucket.remove(f"{job.id}.webp")
+
+        def refused(*_: object) -> None:
+            raise MediaError("not_a_video")
+
+        monkeypatch.setattr(media, "write_poster", refused)
+        bucket.asked.clear()
+        for _ in range(3):
+            with pytest.raises(MediaError, match="video_missing"):
+                await runner.videos.poster(job)
+        assert not [path for _, path in bucket.asked if path.endswith(".mp4")]
 
 
 async def test_a_bucket_that_is_gone_does_not_make_its_videos_missing_ones(rig: Rig, bucket: BucketServer) -> None:
