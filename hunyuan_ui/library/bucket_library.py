@@ -55,22 +55,23 @@ class BucketLibrary(VideoLibrary):
 
     # startup
 
-    def prepare(self, known: Callable[[], set[str]]) -> None:
+    def prepare(self, known: Callable[..., set[str]]) -> None:
         """Check that the bucket can be used, and list its content.
 
         Args:
-            known: Returns the ids of all jobs in the ledger; sidecars are read for other videos.
+            known: `Ledger.ids`; sidecars are read for other videos.
 
         Raises:
             SettingsError: The bucket cannot be used.
             StorageError: It became unreachable meanwhile.
         """
         in_ledger = known()
+        unfinished = in_ledger - known("done")  # the run of such a job checks first that the bucket has its video whole
         self._bucket.call(self._prepare(in_ledger))
         for job_id in super().ids():
             with suppress(OSError):  # of a file that only another user may read or move
-                if job_id in self._ids:
-                    self._shelve(job_id)  # a crash came between bucket and cache
+                if job_id in self._ids - unfinished:
+                    self._shelve(job_id)  # it was copied to the bucket, or its ledger was lost
                 elif job_id not in in_ledger and (job := super().finished(job_id)) is not None:
                     self._adoptable[job_id] = job
         self._make_room()
@@ -84,7 +85,12 @@ class BucketLibrary(VideoLibrary):
         if job_id in self._adoptable:
             return self._adoptable[job_id]
         with suppress(StorageError):  # the job's own run continues when the bucket is back
-            return self._bucket.call(self._finished(job_id))
+            job = self._bucket.call(self._finished(job_id))
+            if job is None or not self._is_here(job_id, (self.folder,)):
+                return job
+            # A crash came while it was uploaded: the bucket may have spoiled it.
+            found = self._bucket.call(self._bucket.digest(job_id + job.notes["suffix"]))
+            return job if found is not None and found.sha256 == job.sha256 else None
         return None
 
     def left_of(self, deleted: set[str]) -> set[str]:
@@ -186,13 +192,17 @@ class BucketLibrary(VideoLibrary):
 
     async def _finished(self, job_id: str) -> Job | None:
         """Return the job of a video in the bucket: its sidecar identifies it and gives the video's size."""
-        text = await self._bucket.content(job_id + SIDECAR)
-        job = None if text is None else job_of(text, job_id)
+        job = await self._described(job_id)
         if job is None:
             return None
         suffix = job.notes.get("suffix")
         size = await self._bucket.size(job_id + suffix) if suffix in BY_SUFFIX else None
         return job if size is not None and size == job.notes.get("size_bytes") else None
+
+    async def _described(self, job_id: str) -> Job | None:
+        """Return the job of a sidecar in the bucket, whether or not its video is there."""
+        text = await self._bucket.content(job_id + SIDECAR)
+        return None if text is None else job_of(text, job_id)
 
     async def _has_video(self, job_id: str) -> bool:
         return any(await asyncio.gather(*(self._bucket.size(job_id + suffix) for suffix in BY_SUFFIX)))
@@ -211,17 +221,20 @@ class BucketLibrary(VideoLibrary):
         return made
 
     async def _write_anew(self, name: str, path: Path, made: Job) -> None:
-        """Replace a file that exists with different content, if it never became part of a finished video.
+        """Replace a file that exists with different content, if it is no part of a finished video.
 
         Raises:
             StorageError: `bucket_conflict`: it belongs to a video in the bucket, and is not changed.
         """
-        if not await self._has_video(made.id):
-            # Left by an attempt that ended before its video was uploaded, and never shown to anybody.
+        described = await self._described(made.id)
+        is_same = described is not None and described.sha256 == made.sha256
+        is_video = path.suffix in BY_SUFFIX
+        # Left by an attempt that ended before its video was uploaded or found whole, and never shown to anybody.
+        if (is_same and is_video) or not await self._has_video(made.id):
             await self._bucket.delete(name)
             if await self._bucket.put_checked(name, await asyncio.to_thread(path.read_bytes)):
                 return
-        kept = await self._finished(made.id)
+        kept = None if is_video else await self._finished(made.id)
         if kept is None or kept.sha256 != made.sha256:
             raise StorageError("bucket_conflict", file=name)
 

@@ -221,7 +221,7 @@ class VideoLibrary:
     def bring_now(self, job: Job) -> None:
         """Do the same for a video; blocks, so call it in a thread."""
 
-    def prepare(self, known: Callable[[], set[str]]) -> None:
+    def prepare(self, known: Callable[..., set[str]]) -> None:
         """List remote storage at startup, before anybody waits for it.
 
         Raises:

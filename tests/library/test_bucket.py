@@ -103,6 +103,29 @@ async def test_what_comes_back_other_than_it_was_written_is_not_done(
     assert sum(service.billed().values()) == 1
 
 
+@pytest.mark.parametrize("change", ["same size", "cut", "empty"])
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_what_was_spoiled_and_could_not_be_removed_is_not_taken_for_the_video(
+    rig: Rig, bucket: BucketServer, service: PaidService, change: str, restarts: bool
+) -> None:
+    async with rig.running() as runner:
+        bucket.garble = lambda method, path: method == "GET" and path.endswith(".mp4")
+        bucket.behave = lambda method, _: ("403 Forbidden", b"") if method in ("DELETE", "POST") else None
+        job_id = await click(runner)
+        await waits(runner, job_id, "bucket_refuses_sent")
+        whole = bucket.files()[f"{job_id}.mp4"]
+        spoiled = {"same size": whole[:-1] + bytes([whole[-1] ^ 1]), "cut": whole[:-1], "empty": b""}[change]
+        bucket.put(f"{job_id}.mp4", spoiled)
+        bucket.garble, bucket.behave = lambda *_: False, lambda *_: None
+        job = None if restarts else await ended(runner, job_id)
+    if job is None:
+        async with rig.running() as runner:
+            job = await ended(runner, job_id)
+    assert job.status is JobStatus.DONE
+    assert Digest.of(bucket.files()[f"{job_id}.mp4"]).sha256 == job.sha256
+    assert sum(service.billed().values()) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", ["v2", "v1"])
 async def test_the_bucket_goes_away_and_comes_back(
