@@ -394,7 +394,8 @@ class _Deletions:
                 await asyncio.to_thread(services.library.forget_copies, deleted)
                 await asyncio.to_thread(services.exports.forget, deleted)
             for job_id in await services.reads(self._ledger.to_delete):
-                await services.library.delete_elsewhere(job_id)
-                if await asyncio.to_thread(services.delete_files, job_id):
-                    await services.writes(self._ledger.deleted, job_id)
-                    log.event("job.files_deleted", job=job_id)
+                with suppress(StorageError):  # the store may hold one video, and no other waits for it
+                    await services.library.delete_elsewhere(job_id)
+                    if await asyncio.to_thread(services.delete_files, job_id):
+                        await services.writes(self._ledger.deleted, job_id)
+                        log.event("job.files_deleted", job=job_id)

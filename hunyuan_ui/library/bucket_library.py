@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -51,7 +52,7 @@ class BucketLibrary(VideoLibrary):
         self._to_delete: set[str] = set()
         self._coming: dict[str, asyncio.Task[None]] = {}
         self._changed: dict[str, float] = {}  # time.monotonic() of the download, by job id
-        bucket.when_back = self._finish_deletions
+        bucket.when_back = partial(self._finish_deletions, is_proven=True)
 
     # startup
 
@@ -269,10 +270,25 @@ class BucketLibrary(VideoLibrary):
         if poster and not self._is_here(job.id):
             await self._copy(job, poster=False)  # the poster is rendered from the video
 
-    async def _finish_deletions(self) -> None:
+    async def _finish_deletions(self, *, is_proven: bool = False) -> None:
+        """Delete what is to be deleted.
+
+        Args:
+            is_proven: The bucket has just taken a change, so that a refusal is of one video, which a start tries again.
+        """
+        refusal: StorageError | None = None
         for job_id in sorted(self._to_delete):
-            await self._delete_there(job_id)
-            self._to_delete.discard(job_id)
+            try:
+                await self._delete_there(job_id)
+            except StorageError as error:
+                refusal = error  # it may be of this video alone, which the store holds; the others need not wait for it
+                if is_proven and error.code == "bucket_refuses":
+                    log.trouble("library.held", job=job_id)
+                    self._to_delete.discard(job_id)
+            else:
+                self._to_delete.discard(job_id)
+        if refusal is not None:
+            raise refusal
 
     async def _delete_there(self, job_id: str) -> None:
         # The video goes first: what remains of a deletion that fails halfway is never shown as a video.

@@ -20,18 +20,24 @@ from hunyuan_ui import media
 from hunyuan_ui.errors import MediaError, StorageError
 from hunyuan_ui.job import Job, new_id
 from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.library import bucket as door
 from hunyuan_ui.library import bucket_library
 from hunyuan_ui.library.exports import Export
 from hunyuan_ui.library.library import file_sha256
 from tests.bucket_server import BucketServer
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
-from tests.faults.rig import Rig, until
+from tests.faults.rig import OWNER, Rig, until
 from tests.library.one_bucket import cached, made
 from tests.library.one_bucket import quick as quick
 from tests.library.one_bucket import rig as rig
 
 pytestmark = pytest.mark.anyio
+
+LOCKED = door.exceptions.GenericError(
+    "Generic S3 error: DeleteObjects request failed for key of/all-kinds/abc: Access Denied because object protected"
+    " by object lock. (code: AccessDenied)"
+)
 
 
 async def test_what_is_not_here_is_brought_once_for_many(rig: Rig, bucket: BucketServer) -> None:
@@ -240,6 +246,44 @@ def _digest_at(runner: JobRunner, job: Job) -> str:
     path = runner.videos.path_of(job)
     assert path is not None
     return file_sha256(path)
+
+
+@pytest.mark.parametrize("refusal", [LOCKED, PermissionError("403")])
+@pytest.mark.parametrize("is_away", [False, True])
+async def test_a_video_that_the_bucket_does_not_let_go_keeps_no_other_in_it(
+    rig: Rig,
+    bucket: BucketServer,
+    lines: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: Exception,
+    is_away: bool,
+) -> None:
+    delete = door.obstore.delete_async
+    async with rig.running() as runner:
+        kept, *gone = sorted([await made(runner) for _ in range(3)], key=lambda job: job.id)
+
+        async def refused(store: Any, name: str) -> None:
+            if kept.id in name:
+                raise refusal
+            await delete(store, name)
+
+        monkeypatch.setattr(door.obstore, "delete_async", refused)
+        if is_away:
+            bucket.stop()
+        for job in (kept, *gone):
+            await runner.delete(job.id, OWNER)
+        if is_away:
+            bucket.start()
+        await until(lambda: {name[:32] for name in bucket.names()} == {kept.id})
+        await until(lambda: runner.notice is None)
+        asked = lines.getvalue().count("bucket.refuses")
+        await asyncio.sleep(0.5)
+        assert lines.getvalue().count("bucket.refuses") <= asked + 1
+        assert runner.notice is None
+        await made(runner)
+    monkeypatch.setattr(door.obstore, "delete_async", delete)
+    async with rig.running():
+        assert kept.id not in {name[:32] for name in bucket.names()}
 
 
 def test_a_copy_that_cannot_be_removed_keeps_no_other_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +87,34 @@ async def test_another_process_finishes_what_one_that_died_was_to_delete_when_th
         await until(lambda: ledger.to_delete() == [])
         assert [job.id for job in await other.jobs(OWNER)] == [kept.id]
         assert (await other.videos.video(kept)).is_file()
+
+
+async def test_one_that_the_bucket_does_not_let_go_keeps_no_other_in_it(
+    rigs: list[Rig], bucket: BucketServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replicas, "DELETIONS_EVERY_S", 0.2)
+    dying = rigs[0].open()
+    await dying.start()
+    async with rigs[1].running() as other:
+        kept, *gone = [await made(dying) for _ in range(4)]
+
+        delete = door.obstore.delete_async
+
+        async def refused(store: Any, name: str) -> None:
+            if kept.id in name:
+                raise PermissionError("403")
+            await delete(store, name)
+
+        monkeypatch.setattr(door.obstore, "delete_async", refused)
+        for job in (kept, *gone):
+            dying._services.ledger.hide(job.id)
+        await die(dying)
+        ledger = other._services.ledger
+        assert isinstance(ledger, SharedLedger)
+        await until(lambda: ledger.to_delete() == [kept.id])
+        assert videos(bucket) == {kept.id}
+        monkeypatch.setattr(door.obstore, "delete_async", delete)
+        await until(lambda: videos(bucket) == set())
 
 
 async def test_a_process_that_died_between_the_row_and_the_files_leaves_none(
