@@ -46,7 +46,7 @@ from hunyuan_ui.jobs.wait_times import (
     backoff_s,
     poll_wait_s,
 )
-from hunyuan_ui.ledger import CHARGED, NAMED, UNCONFIRMED
+from hunyuan_ui.ledger import CHARGED, NAMED, UNCONFIRMED, TakenOverError
 
 if TYPE_CHECKING:  # imported only if an engine is set
     from hunyuan_ui.endpoint.openai_videos import EngineClient
@@ -113,14 +113,24 @@ class JobRun:
         job = await self._services.writes(claim, self._job.id, self._services.check_sending)
         if job is None:
             # Cancelled meanwhile, or other processes use all slots, or a claim was committed although it raised.
-            job = await self._services.writes(self._ledger.own, self._job.id)
+            job = await self._own()
             self._live.held_until = time.monotonic() + ALL_TAKEN_S
-        self._commits.moved(job or self._job)
+        self._commits.moved(job)
         if self._job.status is JobStatus.SUBMITTING and (
             self._services.pause.is_stopping or self._services.folder.missing_files
         ):
             await self._commits.step(self._ledger.requeue, None, None)
         return self._job.status is JobStatus.SUBMITTING
+
+    async def _own(self) -> Job:
+        """Return the job as stored.
+
+        Raises:
+            TakenOverError: Another process has it, or it was ended and deleted there.
+        """
+        if (job := await self._services.reads(self._ledger.own, self._job.id)) is None:
+            raise TakenOverError
+        return job
 
     async def _post(self, key: str) -> None:
         try:
@@ -427,7 +437,7 @@ class JobRun:
         # A thread keeps running after cancellation: without this, the next start could work on the same file.
         with self._live.holding_stop():
             if self._ledger.is_shared:
-                await self._services.reads(self._ledger.own, self._job.id)  # another process may have it
+                await self._own()
             made = await asyncio.to_thread(self._library.finish, self._job)
         # A stop may interrupt this: the finished file waits in the folder.
         done = await self._library.keep(self._job.id, made)

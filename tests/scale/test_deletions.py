@@ -12,6 +12,7 @@ import pytest
 
 from hunyuan_ui.job import Job, JobStatus
 from hunyuan_ui.jobs import JobRunner, replicas
+from hunyuan_ui.jobs.job_run import JobRun
 from hunyuan_ui.ledger.shared_ledger import SharedLedger
 from hunyuan_ui.library import bucket as door
 from hunyuan_ui.library.bucket import BucketLimits
@@ -115,6 +116,60 @@ async def test_one_that_the_bucket_does_not_let_go_keeps_no_other_in_it(
         assert videos(bucket) == {kept.id}
         monkeypatch.setattr(door.obstore, "delete_async", delete)
         await until(lambda: videos(bucket) == set())
+
+
+@pytest.mark.parametrize("is_folder_shared", [False, True])
+async def test_one_that_wakes_up_after_its_job_was_finished_elsewhere_and_deleted_stores_nothing_of_it(
+    rigs: list[Rig], bucket: BucketServer, monkeypatch: pytest.MonkeyPatch, is_folder_shared: bool
+) -> None:
+    if is_folder_shared:
+        rigs[1].folder = rigs[0].folder
+        for rig in rigs:
+            rig.settings = {"daily_limit_usd": 1000.0}
+    monkeypatch.setattr(replicas, "DELETIONS_EVERY_S", 0.1)
+    store, awake, asleep = JobRun._store, asyncio.Event(), asyncio.Event()
+    async with rigs[0].running() as one, rigs[1].running() as other:
+
+        async def stored(run: JobRun) -> bool:
+            if run._services is one._services and not awake.is_set():
+                assert one._replicas is not None
+                assert one._replicas._task is not None
+                one._replicas._task.cancel()
+                asleep.set()
+                await awake.wait()
+            return await store(run)
+
+        monkeypatch.setattr(JobRun, "_store", stored)
+        job_id = await click(one)
+        await asyncio.wait_for(asleep.wait(), 20)
+        ledger = other._services.ledger
+        assert isinstance(ledger, SharedLedger)
+        await until(lambda: (found := ledger.get(job_id)) is not None and found.status is JobStatus.DONE)
+        await other.delete(job_id, OWNER)
+        await until(lambda: ledger.to_delete() == [])
+        awake.set()
+        await until(lambda: job_id not in one._dispatcher.live)
+        await asyncio.sleep(0.2)
+        assert not [path for rig in rigs for path in rig.folder.rglob(f"*{job_id}*")]
+        assert videos(bucket) == set()
+
+
+@pytest.mark.parametrize("is_asleep", [False, True])
+async def test_a_waiting_job_that_was_cancelled_and_deleted_elsewhere_waits_no_more(
+    rigs: list[Rig], monkeypatch: pytest.MonkeyPatch, service: PaidService, is_asleep: bool
+) -> None:
+    for rig in rigs:
+        rig.settings |= {"concurrency": 1}
+    if is_asleep:
+        monkeypatch.setattr(replicas, "TICK_S", 1.0)
+    async with rigs[0].running() as one, rigs[1].running() as other:
+        service.is_held = True
+        first, job_id = await click(one), await click(one)
+        await other.cancel(job_id, OWNER)
+        await other.delete(job_id, OWNER)
+        service.is_held = False
+        await ended(one, first)
+        await until(lambda: job_id not in one._dispatcher.live)
 
 
 async def test_a_process_that_died_between_the_row_and_the_files_leaves_none(
