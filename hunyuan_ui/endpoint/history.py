@@ -41,6 +41,7 @@ _OWN_PARAMETERS: Final = frozenset({"video_length", "infer_steps", "flow_shift",
 _PAST_THE_END: Final = (400, 404, 422)  # responses of some lists to a page after the last
 _BEGUN: Final = re.compile(r"creat|submit|request(ed)?_?(at|time|date)|start|queue|timestamp|^time$|^date$", re.I)
 _ENDED: Final = re.compile(r"complet|updat|finish|end", re.I)
+_NO_ROW: Final = re.compile(r"not[\s_-]?found|(not|n't) exist|\bno (such )?(request|row|record|data|result)", re.I)
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _YEAR_9999: Final = 2.5e11
 _MOST_AHEAD_S: Final = 86_400.0
@@ -54,6 +55,10 @@ def history_row(answer: Answer, request_id: str) -> HistoryRow | None:
     if answer.value is None:
         raise UnexpectedResponseError("bad_answer", reason=answer.problem or answer.detail)
     rows = [row for row in _rows_in(answer.value, request_id) if row.url or row.cost is not None or row.status]
+    told = answer.detail
+    # An error in a success is no proof that there is no row, unless it says so.
+    if not rows and envelope_of(answer.value).is_refused and isinstance(told, str) and not _NO_ROW.search(told):
+        raise UnexpectedResponseError("bad_answer", reason=told)
     return max(rows, key=lambda row: (row.url is not None, row.cost is not None, row.status is not None), default=None)
 
 

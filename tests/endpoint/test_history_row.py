@@ -108,6 +108,34 @@ def test_no_row_is_none(body: object) -> None:
     assert row_in(body) is None
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": "Request not found"},
+        {"success": False, "message": "The request does not exist"},
+        {"status": "error", "statusCode": 404, "message": "Not Found", "data": None},
+        {"success": False, "data": None},
+    ],
+)
+def test_an_error_that_says_that_there_is_no_row_is_none(body: object) -> None:
+    assert row_in(body) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"success": False, "error": "database timeout"},
+        {"status": "error", "message": "try again later", "data": []},
+        {"statusCode": 503, "message": "Service Unavailable"},
+        {"data": None, "errors": [{"code": 7}], "detail": "upstream failed"},
+    ],
+)
+def test_an_error_in_a_success_is_an_error(body: object) -> None:
+    with pytest.raises(UnexpectedResponseError):
+        row_in(body)
+    assert row_in({**ROW, "error": "the thumbnail failed"}) == FOUND
+
+
 def test_404_is_none() -> None:
     assert row_in({"error": "not found"}, 404) is None
 
