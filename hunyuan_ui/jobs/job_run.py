@@ -242,7 +242,8 @@ class JobRun:
     async def _ask_once(self, misses: int) -> None:
         request_id, key = self._request_id(), self._key()
         status = await self._service.client.status(request_id, key)
-        if note := self._services.key_note(self._job):
+        confirmed = {UNCONFIRMED: None} if self._job.notes.get(UNCONFIRMED) else {}  # it is the service's own id
+        if note := {**self._services.key_note(self._job), **confirmed}:
             await self._commits.facts(self._ledger.note, **note)
         if status.state is not RemoteState.COMPLETED:
             await self._name_cost(status.metrics.cost, is_so_far=True)

@@ -410,3 +410,19 @@ async def test_a_review_of_past_spending_is_asked_for_only_where_there_is_any(
     async with running(settings if has_key else replace(settings, api_key=None), service) as runner:
         want_review(settings.data_dir, "damaged")
         assert (runner.problem and runner.problem.code) == code
+
+
+@pytest.mark.parametrize(
+    ("told", "end"),
+    [([], JobStatus.UNKNOWN), (["QUEUED"], JobStatus.LOST), (["PROCESSING", "QUEUED"], JobStatus.LOST)],
+)
+async def test_an_id_that_only_an_error_named_is_in_doubt_until_the_service_knows_it(
+    settings: Settings, service: FakeService, told: list[str], end: JobStatus
+) -> None:
+    service.script("submit", answer(502, {"request_id": "request-0001"}))
+    service.script("status", *[answer(200, {"status": word}) for word in told])
+    service.script("status", *[answer(404, {"error": "not found"})] * 1000)
+    async with running(settings, service) as runner:
+        job = await made(runner)
+        assert (job.status, runner.can_look_again(job)) == (end, end is JobStatus.LOST)
+        assert job.counted_microusd == job.reserved_microusd > 0
