@@ -162,7 +162,7 @@ class JobRun:
                 await self._follow(error)
         else:
             if self._job.payer == "owner":
-                self._services.pause.clear()
+                self._services.pause.clear(self._age_s())
 
     async def _follow(self, error: OutcomeUnknownError) -> None:
         """Poll the request id of an unusable response; without an id the outcome is unknown."""

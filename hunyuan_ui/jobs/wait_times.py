@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from typing import Final
@@ -45,6 +46,7 @@ class QueuePause:
 
     def __init__(self) -> None:
         self._until = 0.0
+        self._begun_at = -math.inf  # time.monotonic(), when `problem` was met
         self.changes = 0  # pauses begun or ended here for reasons of the account, which hold for every process
         self.problem: JobProblem | None = None
         self.history_problem: JobProblem | None = None  # spending before this start is unknown
@@ -75,6 +77,7 @@ class QueuePause:
     def until_fixed(self, problem: JobProblem) -> None:
         """Send nothing until a call succeeds; `problem` says why."""
         self.problem = problem
+        self._begun_at = time.monotonic()
         self.for_seconds(PAUSE_CHECK_S)
 
     def until_warm(self, problem: JobProblem, check_s: float) -> None:
@@ -84,12 +87,14 @@ class QueuePause:
 
     def adopt(self, wait_s: float, problem: JobProblem | None) -> None:
         """Adopt a pause that another process has begun or ended."""
+        if problem is not None and self.problem is None:
+            self._begun_at = time.monotonic()
         self.problem = problem
         self._until = time.monotonic() + wait_s
 
-    def clear(self) -> None:
-        """End the pause, since a call succeeded."""
-        if self.problem is not None:
+    def clear(self, sent_s_ago: float = 0.0) -> None:
+        """End the pause, since a call succeeded, unless that was sent before the pause began."""
+        if self.problem is not None and time.monotonic() - sent_s_ago >= self._begun_at:
             self.changes += self.problem.code != WARMING
             self.problem = None
             self._until = 0.0

@@ -12,12 +12,14 @@ from unittest.mock import AsyncMock
 import pytest
 
 from hunyuan_ui.data_folder import DataFolder
+from hunyuan_ui.endpoint.contract import Accepted
 from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.estimate import estimate
 from hunyuan_ui.job import Job, JobStatus, Payer, Phase, Visitor, new_id
 from hunyuan_ui.jobs import JobRunner, build_runner, services, wait_times
 from hunyuan_ui.limits import MOST_WAITING, MOST_WAITING_OF_ONE
 from hunyuan_ui.local_endpoint.app import create_app
+from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from tests.fake_service import Answer, FakeService, answer
 from tests.jobs.one_page import FOX, NEIGHBOUR, OWN_KEY, SMALL, VISITOR, made, refusal, running, until
@@ -207,6 +209,32 @@ async def test_a_balance_that_is_long_in_coming_holds_up_only_who_waits_for_it(
         is_answered.set()
         left = await runner.wait(waiting.id, third, 10 if credits_usd else 0.2)
         assert left.status is (JobStatus.DONE if credits_usd else JobStatus.QUEUED)
+
+
+@pytest.mark.parametrize("refusal_", [402, 401])
+async def test_an_answer_to_what_was_sent_before_a_pause_does_not_end_it(
+    private: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch, refusal_: int
+) -> None:
+    is_answered = asyncio.Event()
+    async with running(replace(private, concurrency=2), service) as runner:
+        client, pause = runner._services.hosted.client, runner._services.pause
+        submit = client.submit
+
+        async def slow(request: VideoRequest, key: str) -> Accepted:
+            if request == SMALL:
+                await is_answered.wait()
+            return await submit(request, key)
+
+        monkeypatch.setattr(client, "submit", slow)
+        early = await runner.submit(new_id(), SMALL, VISITOR)
+        await until(lambda: seen(runner, early.id, VISITOR).job.status is JobStatus.SUBMITTING)
+        service.script("submit", answer(refusal_, {"error": "no"}))
+        assert (await made_of(runner, VISITOR)).status is JobStatus.FAILED
+        is_answered.set()
+        assert (await runner.wait(early.id, VISITOR, 10)).status is JobStatus.DONE
+        assert pause.problem is not None
+        pause.clear()
+        assert (await made_of(runner, VISITOR)).status is JobStatus.DONE
 
 
 async def made_of(runner: JobRunner, visitor: Visitor) -> Job:
