@@ -33,7 +33,7 @@ from hunyuan_ui.errors import (
     reason,
 )
 from hunyuan_ui.estimate import believable_s
-from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase
+from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.endings import Ending, Endings, ending_of, problem_of_lost
 from hunyuan_ui.jobs.engine_jobs import STOPPED, engine_usage, id_at_engine, pause_unless_warm, priced_by_time
 from hunyuan_ui.jobs.live_job import JobCommits, LiveJob
@@ -46,7 +46,7 @@ from hunyuan_ui.jobs.wait_times import (
     backoff_s,
     poll_wait_s,
 )
-from hunyuan_ui.ledger import CHARGED, NAMED, UNCONFIRMED, TakenOverError
+from hunyuan_ui.ledger import CHARGED, NAMED, UNCONFIRMED
 
 if TYPE_CHECKING:  # imported only if an engine is set
     from hunyuan_ui.endpoint.openai_videos import EngineClient
@@ -113,7 +113,7 @@ class JobRun:
         job = await self._services.writes(claim, self._job.id, self._services.check_sending)
         if job is None:
             # Cancelled meanwhile, or other processes use all slots, or a claim was committed although it raised.
-            job = await self._own()
+            job = await self._commits.stored()
             self._live.held_until = time.monotonic() + ALL_TAKEN_S
         self._commits.moved(job)
         if self._job.status is JobStatus.SUBMITTING and (
@@ -121,16 +121,6 @@ class JobRun:
         ):
             await self._commits.step(self._ledger.requeue, None, None)
         return self._job.status is JobStatus.SUBMITTING
-
-    async def _own(self) -> Job:
-        """Return the job as stored.
-
-        Raises:
-            TakenOverError: Another process has it, or it was ended and deleted there.
-        """
-        if (job := await self._services.reads(self._ledger.own, self._job.id)) is None:
-            raise TakenOverError
-        return job
 
     async def _post(self, key: str) -> None:
         try:
@@ -246,7 +236,7 @@ class JobRun:
         if note := {**self._services.key_note(self._job), **confirmed}:
             await self._commits.facts(self._ledger.note, **note)
         if status.state is not RemoteState.COMPLETED:
-            await self._name_cost(status.metrics.cost, is_so_far=True)
+            await self._commits.name_cost(status.metrics.cost, is_so_far=True)
             self._endings.clear()
             self._seen_s = self._age_s()
             phase = Phase.IN_SERVICE_QUEUE if status.state is RemoteState.QUEUED else Phase.RENDERING
@@ -261,7 +251,7 @@ class JobRun:
             result = await self._service.client.result(request_id, key)
         except EndpointError:
             await self._keep_completed()  # a restart would forget it, and the cost
-            await self._name_cost(status.metrics.cost)
+            await self._commits.name_cost(status.metrics.cost)
             if status.url is None or misses + 1 < UNUSABLE_AFTER:
                 raise
             result = RemoteResult(status.url)
@@ -286,7 +276,7 @@ class JobRun:
 
     async def _missed(self, error: EndpointError, misses: int) -> None:
         """Handle a failed poll: end the job once its ending is confirmed, else wait before the next poll."""
-        await self._name_cost(error.cost_usd)
+        await self._commits.name_cost(error.cost_usd)
         self._services.change_refused_key(self._job, error)
         if isinstance(error, RequestExpiredError) and KEY in self._job.notes:
             await self._require_its_key()
@@ -366,11 +356,6 @@ class JobRun:
         else:
             await self._lose(error)
 
-    async def _name_cost(self, cost_usd: float | None, *, is_so_far: bool = False) -> None:
-        """Store a cost named by any response unless a higher one is stored: it may grow; zero means not named."""
-        if cost_usd and cost_usd > self._job.notes.get(NAMED, (self._job.cost_microusd or 0) / MICRO):
-            await self._commits.facts(self._ledger.name_cost, cost_usd, is_so_far=is_so_far)
-
     async def _confirm_cost(self) -> None:
         """Query the history about an implausible cost; the cost it names replaces it."""
         named = self._job.notes.get(NAMED)
@@ -438,7 +423,7 @@ class JobRun:
         # A thread keeps running after cancellation: without this, the next start could work on the same file.
         with self._live.holding_stop():
             if self._ledger.is_shared:
-                await self._own()
+                await self._commits.stored()
             made = await asyncio.to_thread(self._library.finish, self._job)
         # A stop may interrupt this: the finished file waits in the folder.
         done = await self._library.keep(self._job.id, made)

@@ -15,10 +15,10 @@ from hunyuan_ui import log
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.endpoint.contract import RECORD_LIFE_S
 from hunyuan_ui.errors import HunyuanUIError, StorageError
-from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
+from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.jobs.wait_times import QueuePause, backoff_s
-from hunyuan_ui.ledger import TakenOverError
+from hunyuan_ui.ledger import NAMED, TakenOverError
 
 OVERDUE_TIMES: Final = 10  # of the expected seconds, as for costs (docs/architecture.md 3)
 PHASE_OF: Final = {
@@ -137,6 +137,16 @@ class JobCommits:
     def _job(self) -> Job:
         return self._live.job
 
+    async def stored(self) -> Job:
+        """Return the job as stored.
+
+        Raises:
+            TakenOverError: Another process has it, or it was ended and deleted there.
+        """
+        if (job := await self._services.reads(self._services.ledger.own, self._job.id)) is None:
+            raise TakenOverError
+        return job
+
     async def step(self, change: Callable[..., Job], *args: Any, **values: Any) -> None:
         """Commit a transition that must not be lost; retry for as long as the ledger cannot be written.
 
@@ -173,6 +183,11 @@ class JobCommits:
             self._live.job = await self._services.writes(change, self._job.id, *args, **values)
         except StorageError as error:
             log.trouble("ledger.refused", job=self._job.id, code=error.code, attempt=1)
+
+    async def name_cost(self, cost_usd: float | None, *, is_so_far: bool = False) -> None:
+        """Store a cost named by any response unless a higher one is stored: it may grow; zero means not named."""
+        if cost_usd and cost_usd > self._job.notes.get(NAMED, (self._job.cost_microusd or 0) / MICRO):
+            await self.facts(self._services.ledger.name_cost, cost_usd, is_so_far=is_so_far)
 
     def moved(self, job: Job) -> None:
         """Take over a stored row, and log a new status."""
