@@ -91,6 +91,7 @@ class Replicas:
         self._pause_changes = services.pause.changes
         self._paused_at = 0.0  # time of the last adopted pause, by the server's clock
         self.refused = set[tuple[str, str]]()  # ids and visitors of jobs that were refused but may have been stored
+        self._clock_set_at = ledger.clock_set_at
         self._strays: set[str] = set()
         self._published: dict[str, tuple[str | None, bool]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -209,6 +210,9 @@ class Replicas:
         before = dict(self._dispatcher.live)
         taken = [job_id for job_id, live in before.items() if live.job.status in AT_SERVICE]
         updates = await self._services.reads(self._ledger.updates, taken)
+        if self._clock_set_at != self._ledger.clock_set_at:
+            self._clock_set_at = self._ledger.clock_set_at
+            self._dispatcher.date_back(self._ledger.now())
         await self._restore_rows(updates.unsent, before)
         await self._repeat_decisions(updates.lost_decisions)
         await self._drop_taken_over(before, updates.own)

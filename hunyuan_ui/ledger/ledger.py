@@ -379,7 +379,8 @@ class Ledger(LedgerQueries):
         now = self.now()
         known, newest, counted = before_adding(self._connection, job.id, job.visitor, now)
         self._see(newest)
-        if newest > now:  # another process's clock is ahead of this one's: its day may have changed already
+        # Another process's clock is ahead of this one's, whose day may have changed already, or has been set right.
+        if newest > now or self.now() < now:
             known, _, counted = before_adding(self._connection, job.id, job.visitor, self.now())
         return known, counted
 

@@ -79,6 +79,12 @@ _PAUSE: Final = (
     " problem = CASE WHEN :ends THEN NULL ELSE coalesce(excluded.problem, pauses.problem) END, at = excluded.at"
 )
 _PAUSED: Final = f"SELECT at, greatest(until - {NOW}, 0), problem FROM pauses WHERE payer = 'owner'"
+_SHARE_CLOCK: Final = (
+    f"INSERT INTO pauses VALUES ('clock', :until, NULL, {NOW}) ON CONFLICT (payer) DO UPDATE SET"
+    " until = excluded.until, at = excluded.at"
+)
+_SHARED_CLOCK: Final = "SELECT at, until FROM pauses WHERE payer = 'clock'"
+_AHEAD_S: Final = 3600.0  # more than clocks that run differ by, so that only a wrong one is asked about
 _DELETE: Final = "delete"  # of a deleted job: any process may remove its files
 _DELETED_AT_ONCE: Final = 100
 
@@ -100,6 +106,8 @@ class SharedLedger(Ledger):
         lease_s: float,
         now: Callable[[], float] = time.time,
     ) -> None:
+        clock = database.run(_SHARED_CLOCK)
+        self.clock_set_at = clock[0][0] if clock else 0.0  # by the server's clock, of the last one adopted
         super().__init__(database, now=now)
         self._server = database
         self._name = replica.name
@@ -230,6 +238,7 @@ class SharedLedger(Ledger):
             has_unowned, has_parked, done_at = read.execute(_TODO, self._lease).fetchone()
             pause = read.execute(_PAUSED).fetchone()
             lost_decisions = self._recent_decisions.lost(read)
+            self._adopt_clock(read)
         requests = {job_id: request for job_id, request in own.items() if request}
         shared = None if pause is None else Pause.of(*pause)
         return ReplicaUpdates(set(own), unsent, lost_decisions, has_unowned, has_parked, done_at, requests, shared)
@@ -365,6 +374,22 @@ class SharedLedger(Ledger):
         self._server.run("INSERT INTO secrets VALUES (?, ?) ON CONFLICT DO NOTHING", (name, first))
         with self._reading() as read:
             return bytes(read.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()[0])
+
+    def _share_clock(self, now: float) -> None:
+        self._connection.execute(_SHARE_CLOCK, {"until": now})
+
+    def _see(self, newest: float) -> None:
+        self._adopt_clock(self._connection)  # before this transaction stores a time
+        super()._see(newest)
+
+    def _adopt_clock(self, connection: Connection) -> None:
+        """Follow another process at which the owner has set the clock right: this one's would take it ahead again."""
+        if self.now() - self._clock.machine < _AHEAD_S:
+            return
+        clock = connection.execute(_SHARED_CLOCK).fetchone()
+        if clock is not None and clock[0] > self.clock_set_at:
+            self.clock_set_at, until = clock
+            self._clock.start_over(max(until, connection.execute(NEWEST).fetchone()[0]))
 
     def _check_fit(self, connection: Connection) -> None:
         """Raise if the state of this database forbids sending."""

@@ -125,6 +125,7 @@ class LedgerTransactions:
             with self._transaction("clock"):
                 now = self._clock.machine
                 moved = self._connection.execute(TO_THE_PRESENT, {"now": now}).rowcount
+                self._share_clock(now)
                 if (last_sent := self.database.last_sent) is not None:
                     last_sent.set_back(self._connection.execute(NEWEST).fetchone()[0])
             self._clock.start_over(now)
@@ -140,6 +141,9 @@ class LedgerTransactions:
             if self._changed_at and (last_sent := self.database.last_sent) is not None:
                 last_sent.stored(self._changed_at, is_sent=name == "claim")
             self._clock.hold(self._stored_at)
+
+    def _share_clock(self, now: float) -> None:
+        """Tell the other processes, inside a transaction, that the clock was set right to this time."""
 
     def _stamp(self) -> float:
         """Return the time that the current transaction stores; `now` returns it only after the commit."""

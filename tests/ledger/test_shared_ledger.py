@@ -351,3 +351,37 @@ def test_the_first_answer_to_a_call_and_the_word_of_a_lists_own_process_stay(ope
     assert ledger.lists.to_end(["list"]) == {"list": False}
     other.lists.claim_list("list", "anew")
     assert (ledger.lists.to_end(["list"]), other.lists.to_end(["list"])) == ({"list": True}, {})
+
+
+@pytest.mark.parametrize("years", [0.01, 1, 100])
+@pytest.mark.parametrize("step", ["add", "claim", "cancel", "look"])
+def test_a_clock_that_is_set_right_at_one_process_is_right_at_all(opened: Opened, years: float, step: str) -> None:
+    clock = Clock()
+    one, other = opened("one", now=clock), opened("other", now=clock)
+    early = added(other)
+    clock.at += years * 365 * DAY_S
+    added(one)
+    added(other)
+    clock.at = NOON + 60
+    assert one.ahead_s > DAY_S
+    assert other.ahead_s > DAY_S
+    assert one.set_clock_right()
+    match step:
+        case "add":
+            spent = list[int]()
+            other.add(job(), lambda _, totals: spent.append(totals.today_microusd))
+            assert spent == [3 * PRICE]
+        case "claim":
+            other.claim(early.id)
+        case "cancel":
+            other.cancel(early.id)
+        case _:
+            other.updates()
+    added(one)
+    for ledger in (one, other):
+        assert ledger.ahead_s == 0
+        assert abs(ledger.now() - clock.at) < 1
+    late = added(opened("late", now=clock))
+    assert abs(late.created_at - clock.at) < 1
+    clock.at -= 2 * DAY_S  # what was set right once protects as before
+    assert other.now() >= NOON + 60
