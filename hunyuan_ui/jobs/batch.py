@@ -428,10 +428,13 @@ class Batches:
         return ListState(*facts, is_running=is_running, is_feeding=is_feeding, problem=batch.problem)
 
     def _end_here(self, list_id: str, is_others: bool) -> None:
-        batch = self._batches[list_id]
-        batch.stop()
-        if is_others and batch.task is not None:
-            batch.task.cancel()  # the other process reports how it ends
+        batch = self._batches.get(list_id)
+        if batch is not None and batch.is_running:
+            batch.stop()
+            if is_others and batch.task is not None:
+                batch.task.cancel()  # the other process reports how it ends
+        elif is_others:
+            self._batches.pop(list_id, None)  # it knows nothing of the rows that the other one has stored
 
     async def _refresh(self, batch: _Batch) -> None:
         # An unknown or lost row may still change, and any row's video may be deleted.

@@ -112,7 +112,7 @@ class ReplicaLists:
         self._services = services
         self._published: dict[str, ListState] = {}
         self.here: Callable[[], dict[str, ListState]] = dict  # the lists of this process
-        self.end: Callable[[str, bool], None]  # ends one of them; True if another process has taken it over
+        self.end: Callable[[str, bool], None]  # ends one of them; True if another process took it
 
     async def claim_list(self, list_id: str, state: ListState) -> None:
         """Become the process that sends a list, after stopping it at another process."""
@@ -146,9 +146,8 @@ class ReplicaLists:
     async def tick(self) -> None:
         """Handle the requests of other processes for this process's lists, and publish their state."""
         here = self.here()
-        running = [list_id for list_id, state in here.items() if state.is_running]
-        if running:
-            for list_id, is_others in (await self._services.reads(self._store.to_end, running)).items():
+        if here:
+            for list_id, is_others in (await self._services.reads(self._store.to_end, list(here))).items():
                 self.end(list_id, is_others)
         for list_id, state in here.items():
             if self._published.get(list_id) != state:

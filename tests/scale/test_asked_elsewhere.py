@@ -361,6 +361,28 @@ async def test_a_list_that_is_sent_again_at_another_process_goes_on_there_only(r
     assert len(service.posts()) == len(service.bill) == 12
 
 
+@pytest.mark.parametrize("end", ["stopped", "over budget"])
+@pytest.mark.parametrize("goes", [False, True])
+async def test_a_list_that_went_on_at_a_process_that_is_gone_is_told_of_with_all_its_rows(
+    rig: Rig, end: str, goes: bool
+) -> None:
+    rig.settings |= {"concurrency": 2}
+    async with rig.running() as one:
+        async with rig.running() as other:
+            sent = await one.batches.start(CAMPAIGN, Order(OWNER, 30.0 if end == "stopped" else 1.0))
+            if end == "stopped":
+                await one.batches.stop(sent.list_id, OWNER)
+            await one.batches.view(sent.list_id, OWNER, wait_s=60)
+            await other.batches.start(CAMPAIGN, Order(OWNER, 31.0))
+            assert (await other.batches.view(sent.list_id, OWNER, wait_s=60)).done == 12
+            if not goes:
+                assert (await one.batches.view(sent.list_id, OWNER)).done == 12
+        await asyncio.sleep(0.2)
+        view = await one.batches.view(sent.list_id, OWNER)
+        assert (view.done, view.problem, view.is_running) == (12, None, False)
+        assert len([entry for entry in await one.batches.stored(sent.list_id) if entry.job is not None]) == 12
+
+
 async def test_a_visitor_has_one_list_under_way_at_all_processes_together(rig: Rig, service: PaidService) -> None:
     rig.settings = {"share": True, "daily_limit_usd": 100.0, "visitor_daily_videos": 100}
     async with two(rig) as (one, other):
