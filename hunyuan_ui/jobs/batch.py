@@ -145,6 +145,8 @@ class Batches:
             plan = await self.plan(prompts, order)
             self._check(plan, order, {} if self._shared is None else await self._shared.running())
             await self._end_feeding(plan.list_id)
+            if self._shared is not None:
+                await self._shared.stop(plan.list_id)  # first: a row that is stored there has the earlier budget
             known = [entry.job_id for entry in plan.entries if entry.job is not None]
             await self._services.writes(self._services.ledger.join_list, plan.list_id, known, order.budget_usd)
             self._runner.recheck_limits()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -381,6 +382,26 @@ async def test_a_list_that_went_on_at_a_process_that_is_gone_is_told_of_with_all
         view = await one.batches.view(sent.list_id, OWNER)
         assert (view.done, view.problem, view.is_running) == (12, None, False)
         assert len([entry for entry in await one.batches.stored(sent.list_id) if entry.job is not None]) == 12
+
+
+async def test_a_lower_budget_at_another_process_holds_for_each_row_that_is_stored_from_then_on(rig: Rig) -> None:
+    rig.settings |= {"concurrency": 2}
+    async with two(rig) as (one, other):
+        sent = await one.batches.start(CAMPAIGN, Order(OWNER, 30.0))
+        join, before = other._services.ledger.join_list, set[str]()
+
+        def joined(*values: Any) -> None:
+            join(*values)
+            before.update(job.id for job in other._services.ledger.of_list(sent.list_id))
+            time.sleep(0.5)
+
+        other._services.ledger.join_list = joined  # pyright: ignore[reportAttributeAccessIssue]
+        await other.batches.start(CAMPAIGN, Order(OWNER, 3.0))
+        view = await other.batches.view(sent.list_id, OWNER, wait_s=60)
+        later = [job for job in other._services.ledger.of_list(sent.list_id) if job.id not in before]
+        assert {job.list_budget_usd for job in later} <= {3.0}
+        assert len(before) < 12
+        assert not view.is_running
 
 
 async def test_a_visitor_has_one_list_under_way_at_all_processes_together(rig: Rig, service: PaidService) -> None:
