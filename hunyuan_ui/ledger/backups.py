@@ -48,18 +48,29 @@ def back_up(folder: Path, source: sqlite3.Connection) -> Path:
 
 
 def restore(folder: Path, path: Path) -> None:
-    """Put a folder's newest good backup, if any, in its ledger's place; jobs that wait in it become unknown."""
+    """Put a folder's newest good backup, if any, in its ledger's place; jobs that wait in it become unknown.
+
+    Raises:
+        StorageError: There is no room for it; nothing is put in the ledger's place, so that the next start tries again.
+    """
     part = path.with_suffix(".part")
     for backup in backups_in(folder):
         part.unlink(missing_ok=True)
-        with suppress(sqlite3.DatabaseError), closing(read_only(backup)) as source:
-            check(source)
-            with closing(sqlite3.connect(part, isolation_level=None)) as target:
-                source.backup(target)
-                mark_waiting_unknown(target)
-            # Renamed last: a crash before the update would leave jobs that are sent a second time.
-            part.replace(path)
-            return
+        try:
+            with closing(read_only(backup)) as source:
+                check(source)
+                with closing(sqlite3.connect(part, isolation_level=None)) as target:
+                    source.backup(target)
+                    mark_waiting_unknown(target)
+        except sqlite3.DatabaseError as error:
+            trouble = as_storage_error(error)
+            if trouble.code == "disk_full":
+                part.unlink(missing_ok=True)
+                raise trouble from error
+            continue
+        # Renamed last: a crash before the update would leave jobs that are sent a second time.
+        part.replace(path)
+        return
 
 
 def backups_in(folder: Path) -> list[Path]:

@@ -173,6 +173,25 @@ def test_a_stop_while_restoring_leaves_no_job_that_is_sent_again(folder: Path, m
     assert needs_review(folder)
 
 
+@pytest.mark.parametrize("damage", [garbage, with_a_damaged_index, emptied], ids=name_of)
+def test_a_backup_that_a_full_disk_has_no_room_for_is_restored_at_a_later_start(
+    folder: Path, damage: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damage(ledger_of(folder))
+
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hunyuan_ui.ledger.backups.mark_waiting_unknown", full)
+        for _ in range(2):
+            with pytest.raises(StorageError, match="disk_full"):
+                open_ledger(folder)
+    assert not (folder / "ledger.part").exists()
+    assert count(folder) == 2
+    assert needs_review(folder)
+
+
 def test_without_a_good_backup_the_ledger_is_empty_and_asks_its_owner(folder: Path) -> None:
     for backup in backups(folder):
         garbage(backup)
