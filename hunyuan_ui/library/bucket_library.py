@@ -50,6 +50,7 @@ class BucketLibrary(VideoLibrary):
         self._files: set[str] = set()  # of all files in it then
         self._adoptable: dict[str, Job] = {}
         self._to_delete: set[str] = set()
+        self._deleted: set[str] = set()  # of which nothing may be downloaded any more
         self._coming: dict[str, asyncio.Task[None]] = {}
         self._changed: dict[str, float] = {}  # time.monotonic() of the download, by job id
         bucket.when_back = partial(self._finish_deletions, is_proven=True)
@@ -119,6 +120,7 @@ class BucketLibrary(VideoLibrary):
     def delete(self, job_id: str) -> None:
         """Remove all files of a video; those in the bucket as soon as it is reachable. Errors as `VideoLibrary`'s."""
         self._to_delete.add(job_id)
+        self._deleted.add(job_id)  # before the cache is emptied of it
         try:
             self._bucket.call(self._finish_deletions())
         except StorageError as error:
@@ -256,6 +258,9 @@ class BucketLibrary(VideoLibrary):
                         log.trouble("library.changed", job=job.id, file=job.id + suffix)
                         break
                     path = part.replace(self._cache.folder / (job.id + suffix))
+                    if job.id in self._deleted:
+                        path.unlink(missing_ok=True)
+                        return
                     await asyncio.to_thread(self._make_room)
                     if not poster and job.sha256 not in (None, found.sha256):
                         # Shown all the same: it may be the only copy, as of a video changed before its upload.

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import shutil
+import threading
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -141,6 +142,38 @@ async def test_a_video_that_is_here_is_not_brought_for_a_poster_that_cannot_be_d
             with pytest.raises(MediaError, match="video_missing"):
                 await runner.videos.poster(job)
         assert not [path for _, path in bucket.asked if path.endswith(".mp4")]
+
+
+@pytest.mark.parametrize("kind", ["video", "poster", "export"])
+async def test_a_video_that_is_deleted_while_it_is_brought_leaves_no_copy(
+    rig: Rig, bucket: BucketServer, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    async with rig.running() as runner:
+        runner.videos.exports._min_free_bytes = 0
+        job = await made(runner)
+        shutil.rmtree(rig.folder / "cache")
+        save, is_read, goes_on = door.Bucket.save, asyncio.Event(), threading.Event()
+        loop = asyncio.get_running_loop()
+
+        async def slow(self: door.Bucket, name: str, path: Path) -> door.Digest | None:
+            found = await save(self, name, path)
+            loop.call_soon_threadsafe(is_read.set)
+            await asyncio.to_thread(goes_on.wait, 20)
+            return found
+
+        monkeypatch.setattr(door.Bucket, "save", slow)
+        ask = {
+            "video": lambda: runner.videos.video(job),
+            "poster": lambda: runner.videos.poster(job),
+            "export": lambda: runner.videos.export(job, Export("png")),
+        }[kind]
+        asked = asyncio.ensure_future(ask())
+        await is_read.wait()
+        await runner.delete(job.id, OWNER)
+        goes_on.set()
+        with pytest.raises(MediaError, match="video_missing"):
+            await asked
+        assert not list(rig.folder.rglob(f"*{job.id}*"))
 
 
 async def test_a_bucket_that_is_gone_does_not_make_its_videos_missing_ones(rig: Rig, bucket: BucketServer) -> None:
