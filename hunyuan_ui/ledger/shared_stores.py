@@ -44,11 +44,11 @@ class AccessStore:
             since: Time returned by an earlier call; 0 for all valid grants.
         """
         with self._database.reading() as read:
+            (now,) = read.execute(f"SELECT {NOW}").fetchone()  # first: this process may be stopped at any moment
             rows = read.execute(
                 f"SELECT gate, visitor FROM grants WHERE at > greatest(:since, {NOW} - {GRANTED_S})", {"since": since}
             )
             found = [(gate, visitor) for gate, visitor in rows]
-            (now,) = read.execute(f"SELECT {NOW}").fetchone()
         return found, now - _GRANT_COMMITS_S
 
     def change_attempts(self, names: Sequence[str], change: Callable[[float, list[Limit | None]], list[Limit]]) -> None:

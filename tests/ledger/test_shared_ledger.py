@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from hunyuan_ui.errors import HunyuanUIError
 from hunyuan_ui.job import Job, JobProblem, JobStatus
-from hunyuan_ui.ledger import TakenOverError
+from hunyuan_ui.ledger import TakenOverError, shared_stores
 from hunyuan_ui.ledger.connection import Cursor, Values
 from hunyuan_ui.ledger.postgres import _Statements, open_postgres
 from hunyuan_ui.limits import Totals
@@ -385,3 +386,26 @@ def test_a_clock_that_is_set_right_at_one_process_is_right_at_all(opened: Opened
     assert abs(late.created_at - clock.at) < 1
     clock.at -= 2 * DAY_S  # what was set right once protects as before
     assert other.now() >= NOON + 60
+
+
+@pytest.mark.parametrize("stopped_s", [0.2, 0.3])
+def test_a_grant_is_found_by_a_process_that_was_stopped_while_it_looked(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, stopped_s: float
+) -> None:
+    one, other = opened("one"), opened("other")
+    execute, is_stopped = _Statements.execute, False
+    monkeypatch.setattr(shared_stores, "_GRANT_COMMITS_S", 0.1)
+
+    def stopped(self: Any, statement: str, values: Values = ()) -> Cursor:
+        nonlocal is_stopped
+        cursor = execute(self, statement, values)
+        if not is_stopped:
+            is_stopped = True
+            other.access.grant("code", "a")
+            time.sleep(stopped_s)
+        return cursor
+
+    monkeypatch.setattr(_Statements, "execute", stopped)
+    found, since = one.access.granted(0.0)
+    found += one.access.granted(since)[0]
+    assert ("code", "a") in found
