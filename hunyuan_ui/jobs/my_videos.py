@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from hunyuan_ui.errors import AccessError, MediaError
 from hunyuan_ui.job import OWNER, Job, JobStatus, Visitor
+from hunyuan_ui.jobs.recovery import OTHERS_ARE_DONE_S
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.library.exports import Export
 from hunyuan_ui.media import settings_tag as settings_tag
@@ -200,7 +201,8 @@ class MyVideos:
 
     def sweep(self) -> None:
         """Remove expired exports and those of deleted videos."""
-        self.exports.sweep(self._services.library.ids())
+        older_than_s = OTHERS_ARE_DONE_S if self._services.ledger.is_shared else 0.0
+        self.exports.sweep(self._services.library.ids(), older_than_s)
 
     def settings_in(self, text: str) -> VideoRequest:
         """Return the settings in a text from inside an MP4; MediaError if it contains none that are usable."""

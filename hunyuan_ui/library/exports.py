@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -114,11 +115,16 @@ class Exports:
         """Remove all exports of these videos."""
         _remove(path for path in self.folder.glob("*-*") if path.name.partition("-")[0] in job_ids)
 
-    def sweep(self, job_ids: set[str]) -> None:
-        """Remove half-made and old exports, the oldest of too many, and those of videos that no longer exist."""
-        _remove(self.folder.glob(".*.part"))
+    def sweep(self, job_ids: set[str], older_than_s: float = 0.0) -> None:
+        """Remove half-made and old exports, the oldest of too many, and those of videos that no longer exist.
+
+        Args:
+            older_than_s: Seconds without a write after which a half-made one counts as abandoned.
+        """
+        _remove(path for path in self.folder.glob(".*.part") if _is_older(path, older_than_s))
         # A deletion may have been interrupted between a video and its exports.
-        _remove(path for path in self.folder.glob("*") if path.name.partition("-")[0] not in job_ids)
+        made = (path for path in self.folder.glob("*") if path.suffix != ".part")
+        _remove(path for path in made if path.name.partition("-")[0] not in job_ids)
         make_room(self.folder, KEPT_BYTES, kept_s=KEPT_S)
 
     def _make(self, video: Path, path: Path, export: Export, is_wanted: Callable[[], bool]) -> None:
@@ -166,6 +172,12 @@ def _remove(paths: Iterable[Path]) -> None:
     for path in list(paths):
         with suppress(OSError):
             path.unlink(missing_ok=True)
+
+
+def _is_older(path: Path, seconds: float) -> bool:
+    with suppress(OSError):
+        return time.time() - path.stat().st_mtime >= seconds
+    return False
 
 
 def _nearest(text: str, choices: tuple[int, ...], default: int) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -244,6 +246,38 @@ async def test_copies_that_other_processes_have_go_within_a_minute(
         assert copied(rigs[0].folder) == {kept.id}
         assert videos(bucket) == {kept.id}
         assert (await other.videos.export(kept, Export("png"))).is_file()
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp", "png"])
+async def test_an_export_that_one_makes_is_left_to_it_when_another_starts(
+    rigs: list[Rig], monkeypatch: pytest.MonkeyPatch, kind: Literal["gif", "webp", "png"]
+) -> None:
+    rigs[1].folder = rigs[0].folder
+    for rig in rigs:
+        rig.settings = {"daily_limit_usd": 1000.0}
+    replace, is_made, goes_on = os.replace, asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def held(part: Path, target: Path) -> None:
+        if "exports" in str(target):
+            loop.call_soon_threadsafe(is_made.set)
+            goes_on.wait(20)
+        replace(part, target)
+
+    async with rigs[0].running() as one:
+        job = await made(one)
+        one._services.exports._min_free_bytes = 0
+        left = one._services.exports.folder / f".{job.id}-480-12-0.gif.0a1b2c3d.part"
+        left.parent.mkdir(exist_ok=True)
+        left.touch()
+        os.utime(left, (1.0, 1.0))
+        monkeypatch.setattr(os, "replace", held)
+        making = asyncio.ensure_future(one.videos.export(job, Export(kind)))
+        await is_made.wait()
+        async with rigs[1].running():
+            assert not left.exists()
+            goes_on.set()
+            assert (await making).is_file()
 
 
 def copied(folder: Path) -> set[str]:
