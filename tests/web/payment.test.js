@@ -83,17 +83,35 @@ test("a page is counted once while it is open and a key is kept, and again after
   assert.equal(new Set(browser.asked.map(({ path }) => path)).size, 1);
 });
 
-test("a choice stands until the visitor's own next change is answered", async () => {
+test("a choice stands until the visitor's own next change", async () => {
   const heard = browser.hear("payer");
   await open();
   choose(1);
   assert.deepEqual(heard.at(-1), ["payer", "visitor"]);
   page.receive({ ...VALUE, chosen: "owner" });
   assert.deepEqual(heard.at(-1), ["payer", "visitor"]);
-  page.part("forget").click();
+  give("code-form", "sesame");
   page.receive({ ...VALUE, chosen: "owner" });
   assert.deepEqual(heard.at(-1), ["payer", "owner"]);
 });
+
+for (const [refusal, answer] of [
+  ["refused", (value) => page.receive({ ...value, problem: "Refused." })],
+  ["refused for some seconds", (value) => page.receive({ ...value, problem: "Wait.", problem_ends_in_s: 5 })],
+  ["not answered", () => browser.emit("failed", "pay")],
+])
+  test(`a key that is ${refusal} leaves the payer who was chosen before a reload`, async () => {
+    await open();
+    choose(1);
+    await open(); // a start of the page names its own default
+    const heard = browser.hear("payer");
+    give("key-form", "SG_wrong");
+    assert.equal(page.props.value.chosen, "visitor"); // which the server's refusal keeps
+    answer(page.props.value);
+    await open();
+    assert.ok(heard.every(([, payer]) => payer === "visitor"));
+    assert.ok(!page.part("key-form").hidden);
+  });
 
 test("a choice of the payer outlives a reload, until a key or a code decides or it is no longer offered", async () => {
   await open();

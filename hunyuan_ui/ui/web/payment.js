@@ -7,12 +7,13 @@ import { words } from "./language.js";
 import { ask, request } from "./server.js";
 
 const CHOSEN = "hunyuan_payer";
+const PAYERS = { bring: "visitor", forget: "visitor", enter: "owner" }; // whose credential each event is about
 
 export function payment({ element, props, trigger, watch }) {
   const part = piecesOf(element);
   /** @type {string | null} */
   let shownState = "";
-  let choice = tab.get(CHOSEN); // made in this tab; neither an unrelated answer nor a reload reverts it
+  let choice = tab.get(CHOSEN); // made in this tab; neither an answer nor a reload reverts it
   /** @type {Object<string, string>} */
   let allowance = {}; // the visitor's remaining quota, by payer; empty in private
   let lacks = null; // the credential that is requested next to the button, and so not here
@@ -39,9 +40,7 @@ export function payment({ element, props, trigger, watch }) {
   }
 
   function tell(event, data = {}) {
-    choice = null;
-    tab.remove(CHOSEN);
-    forgive(); // an error in the next one is new, too
+    choose(PAYERS[event]); // an error in the next one is new, too
     trigger(event, data);
   }
 
