@@ -85,18 +85,22 @@ def build_page(runner: JobRunner, *, has_analytics: bool = False) -> LightBlocks
         _wire_money(page, events, OwnerEvents(runner))
         _draw_the_rest(demo, page)
         declare_api(runner)
-    PAGE_VERSION.note(_layout_of(demo))
+    PAGE_VERSION.note(_layout_of(demo, runner))
     serve_own_head(drawing_files(demo.drawn), is_space=runner.settings.is_space)
     if runner.calls is not None:
         share_answers(cast("Any", demo)._queue, runner.calls)
     return demo
 
 
-def _layout_of(demo: Any) -> str:
-    """Return the components and events of a page, without their values and Gradio's own numbers."""
+def _layout_of(demo: Any, runner: JobRunner) -> str:
+    """Return the components and events of a page, without their values and Gradio's own numbers, and who can pay.
+
+    An open page has the choice of the payer, and the words, of the start that it came from.
+    """
     placed = [(type(block).__name__, block.elem_id, block.visible) for block in demo.blocks.values()]
     events = [([name for _, name in fn.targets], fn.js, len(fn.inputs), len(fn.outputs)) for fn in demo.fns.values()]
-    return json.dumps([placed, events])
+    variants = [runner.settings.is_public, runner.settings.engine_url is not None]
+    return json.dumps([placed, events, runner.payers, variants])
 
 
 def launch_options(settings: Settings) -> dict[str, Any]:

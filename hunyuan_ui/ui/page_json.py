@@ -22,7 +22,8 @@ Answer = Callable[[Request], Awaitable[Response]]
 class PageVersion:
     """The version of the page, at whose change an open page reloads: its own files, and what it is built from.
 
-    Gradio's event numbers change with both: a start as a Space, or with a login, has more events than another.
+    Gradio's event numbers change with both: a start as a Space, or with a login, has more events than another. With
+    another key or limit others may pay, which an open page would not offer.
     """
 
     def __init__(self) -> None:

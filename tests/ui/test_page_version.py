@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from hunyuan_ui.settings import Settings
+from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.page_json import PAGE_VERSION
 from tests.built_page import built_page
 
@@ -25,3 +25,16 @@ def test_the_version_changes_with_what_the_page_is_built_from_and_with_nothing_e
     assert len(set(versions)) == len(versions)
     assert [version_of(settings) for settings in (PRIVATE, PUBLIC, SPACE)] == versions
     assert version_of(LIMITED) == versions[0]
+
+
+KEY = Secret("SG_0011223344556677")
+OWNERS = replace(PUBLIC, api_key=KEY, daily_limit_usd=7.0)
+UNSHARED = replace(OWNERS, daily_limit_usd=None)
+ENGINE = replace(PRIVATE, engine_url="http://127.0.0.1:8000")
+KEYED = replace(PRIVATE, api_key=KEY)
+
+
+def test_the_version_changes_with_who_can_pay_and_with_whose_words_the_page_has() -> None:
+    for before, after in ((PUBLIC, OWNERS), (OWNERS, UNSHARED), (PRIVATE, KEYED), (KEYED, ENGINE)):
+        assert version_of(before) != version_of(after)
+    assert version_of(replace(OWNERS, daily_limit_usd=9.0)) == version_of(OWNERS)
