@@ -235,6 +235,26 @@ test("settings that were asked for leave alone what was changed since", () => {
   assert.deepEqual([shown.prompt, shown.infer_steps, shown.quality], ["a fox", 10, "quick"]);
 });
 
+for (const [when, change] of [
+  ["before its form is read", (to) => [to, null]],
+  ["while its price is on its way", (to) => [null, to]],
+])
+  test(`a click is paid by whoever was chosen at the press, also if another is chosen ${when}`, async () => {
+    const [early, late] = change("owner");
+    browser.emit("payer", "visitor");
+    own().press();
+    if (early) browser.emit("payer", early);
+    await wait(0);
+    own().collected(given());
+    await settled();
+    if (late) browser.emit("payer", late);
+    assert.equal(label(), "at most 2"); // the owner's, which came first
+    assert.equal(browser.asked.at(-1).body.payer, "visitor");
+    await browser.answer("price", priced(2));
+    const { payer, shown_usd } = sent();
+    assert.deepEqual([payer, shown_usd], ["visitor", 2]);
+  });
+
 test("a payer who was chosen before the page has its first price stays, and that price is not beside them", async () => {
   page = drawn(form, {}, { facts: FACTS });
   browser.emit("payer", "nobody");

@@ -49,10 +49,10 @@ export function form({ element, props, trigger, watch }) {
   const ready = []; // clicks to be sent
   const clicked = new Map(); // the form's values at a click, with their key, by the click's id
 
-  const keyOf = (held) => values.keyOf(payer, held);
-  const isOf = (answer, held) => answer !== null && held !== null && answer.key === keyOf(held);
+  const keyOf = (held, by = payer) => values.keyOf(by, held);
+  const isOf = (answer, held, by = payer) => answer !== null && held !== null && answer.key === keyOf(held, by);
   // A preview is free with every setting.
-  const isFree = (held) => Boolean(price?.is_free && price.payer === payer && price.count === held.variations);
+  const isFree = (held, by = payer) => Boolean(price?.is_free && price.payer === by && price.count === held.variations);
 
   function showPrice() {
     if (form) label(isOf(price, form) || isFree(form) ? price.button : words.pricing);
@@ -66,10 +66,10 @@ export function form({ element, props, trigger, watch }) {
 
   async function priceOf(
     held,
-    { whole = false, within_ms, signal = /** @type {AbortSignal | undefined} */ (undefined) },
+    { whole = false, by = payer, within_ms, signal = /** @type {AbortSignal | undefined} */ (undefined) },
   ) {
-    const asked = { key: keyOf(held), payer, count: held.variations };
-    const json = { ...values.numbersOf(held), count: asked.count, payer, is_whole: whole };
+    const asked = { key: keyOf(held, by), payer: by, count: held.variations };
+    const json = { ...values.numbersOf(held), count: asked.count, payer: by, is_whole: whole };
     const answer = await request("price", { json, within_ms, signal });
     if (!answer.isOk) throw new Error(`status ${answer.httpStatus}`);
     return { ...answer, ...asked };
@@ -153,11 +153,11 @@ export function form({ element, props, trigger, watch }) {
   // Sending
 
   // The maximum cost of this click: the displayed price, or else a previously seen one that is not lower.
-  async function shownFor(held, before) {
-    if (isOf(named, held)) return named.most_usd;
-    if (isOf(price, held) || isFree(held)) return price.most_usd;
+  async function shownFor(held, before, by) {
+    if (isOf(named, held, by)) return named.most_usd;
+    if (isOf(price, held, by) || isFree(held, by)) return price.most_usd;
     try {
-      const answer = await priceOf(held, { within_ms: PRICE_WITHIN_MS });
+      const answer = await priceOf(held, { by, within_ms: PRICE_WITHIN_MS });
       showAnswer(answer);
       return agreedPrice(before, answer.most_usd);
     } catch {
@@ -228,7 +228,7 @@ export function form({ element, props, trigger, watch }) {
     },
 
     press({ isConfirmed = false } = {}) {
-      pressed.push({ id: window.hunyuan.begin(), isConfirmed, before: seenUsd });
+      pressed.push({ id: window.hunyuan.begin(), isConfirmed, before: seenUsd, chosen: payer });
       // By then the form contains the effect of a choice made just before.
       setTimeout(() => trigger("collect"));
       return [];
@@ -255,12 +255,13 @@ export function form({ element, props, trigger, watch }) {
 
     async collected(given) {
       const held = values.byName(given);
-      const { id, isConfirmed, before } = pressed.shift();
+      const { id, isConfirmed, before, chosen } = pressed.shift();
+      const by = () => chosen ?? payer; // a page that is just opening may know of none yet
       look(held);
-      clicked.set(id, { held, key: keyOf(held) });
-      const shown_usd = await shownFor(held, before);
+      clicked.set(id, { held, key: keyOf(held, by()) });
+      const shown_usd = await shownFor(held, before, by());
       await settledVisitor();
-      ready.push({ id, sent: { form: held, payer, shown_usd, is_confirmed: isConfirmed } });
+      ready.push({ id, sent: { form: held, payer: by(), shown_usd, is_confirmed: isConfirmed } });
       trigger("send");
       return [];
     },
