@@ -280,6 +280,29 @@ DROP = """([text, name, selector]) => {
 }"""
 
 
+def test_a_budget_that_may_be_a_thousand_times_as_high_is_asked_for_without_doubt(
+    visitor: BrowserContext, app: RunningApp, name: str
+) -> None:
+    page = visitor.new_page()
+    dialog = opened(page, app)
+    written(dialog, rows(name, 1), name)
+    budget, check = dialog.get_by_label("Budget in $"), dialog.get_by_role("button", name="Check and price")
+    for typed, shown in (("1,000", "1.000"), ("1,000,000", "1.000000"), ("1,000.50", "1.00050"), ("1.000,5", "1.0005")):
+        budget.fill("")
+        budget.press_sequentially(typed)
+        assert budget.input_value() == shown
+        assert budget.evaluate("(box) => box.validationMessage").startswith("That may be a thousand times as much")
+        check.click()
+        expect(dialog.locator("[data-part=checked]")).to_be_hidden()
+    for typed, shown in (("2,50", "2.50"), ("1000", "1000"), ("1.459", "1.459")):
+        budget.press("Control+a")
+        budget.press_sequentially(typed)
+        assert budget.input_value() == shown
+        assert budget.evaluate("(box) => box.validationMessage") == ""
+    check.click()
+    expect(dialog.locator("[data-part=checked]")).to_be_visible()
+
+
 def test_a_list_is_dropped_on_the_dialog_or_on_the_page(visitor: BrowserContext, app: RunningApp) -> None:
     page = visitor.new_page()
     dialog = opened(page, app)

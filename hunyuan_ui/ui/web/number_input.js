@@ -1,4 +1,6 @@
-// Input events of the form, handled before Gradio does.
+// Input events of numbers: those of the form are handled before Gradio does.
+
+import { words } from "./language.js";
 
 /** Limit a typed number to its range; an empty box gets its previous value. */
 export function withinRange({ value, min, max }, before) {
@@ -14,14 +16,44 @@ const takesParts = ({ type, step }) => type === "number" && !Number.isInteger(Nu
 export const withPoint = (text) =>
   /^\s*-?\p{Nd}*[,，٫]\p{Nd}*\s*$/u.test(text) ? text.replace(/[,，٫]/, ".").trim() : null;
 
-/** Take a decimal comma as a point: a browser whose language has points drops commas, and makes 250 of 2,50. */
+/**
+ * Whether a number's signs may separate thousands: there are two, or one of another language before three digits.
+ * @param {string} value @param {string} signs As entered. @param {string} own The decimal sign of the browser's language.
+ */
+export const isDoubtful = (value, signs, own) =>
+  signs.length > 1 ? /\.\d{3}/.test(value) : !own.includes(signs) && /^-?[1-9]\d{0,2}\.\d{3}$/.test(value);
+
+/**
+ * Take a decimal comma as a point: a browser whose language has points drops commas, and makes 250 of 2,50. An amount
+ * that may be a thousand times as high is not sent: its form asks for it without doubt.
+ */
 export function takeCommas() {
-  if ((1.5).toLocaleString().includes(",")) return;
+  const own = (1.5).toLocaleString().includes(",") ? "," : ".";
+  const signs = new WeakMap(); // entered since a box had a whole number
+  let found = "";
+  let entered = NaN;
+  let isTaking = false;
+
   document.addEventListener("beforeinput", (event) => {
-    const text = takesParts(/** @type {HTMLInputElement} */ (event.target)) ? withPoint(event.data || "") : null;
-    if (text === null) return;
+    if (isTaking || !takesParts(/** @type {HTMLInputElement} */ (event.target))) return;
+    const text = event.data || "";
+    const point = own === "." ? withPoint(text) : null;
+    found += (text.match(/[.,，٫]/g) || []).join(""); // a second one is dropped without an event of its own
+    entered = Number(point ?? text);
+    if (point === null) return;
     event.preventDefault();
-    document.execCommand("insertText", false, text);
+    isTaking = true;
+    document.execCommand("insertText", false, point);
+    isTaking = false;
+  });
+  document.addEventListener("focusin", () => (found = ""));
+  document.addEventListener("input", ({ target }) => {
+    const box = /** @type {HTMLInputElement} */ (target);
+    if (!takesParts(box)) return;
+    if (!found && !box.value.includes(".") && !box.validity.badInput) signs.delete(box);
+    else signs.set(box, box.valueAsNumber === entered ? found : (signs.get(box) || "") + found);
+    found = "";
+    box.setCustomValidity(isDoubtful(box.value, signs.get(box) || "", own) ? words.thousands : "");
   });
 }
 
