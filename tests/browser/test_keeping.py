@@ -187,10 +187,16 @@ def test_an_address_entered_in_an_open_page_is_followed(visit: Callable[..., Vis
 
 
 @pytest.mark.parametrize("wrong", ["", "nonsense", "0" * 31, "g" * 32, "<img src=x onerror=alert(1)>"])
-def test_an_address_that_is_none_is_ignored(visit: Callable[..., Visit], app: RunningApp, wrong: str) -> None:
+def test_an_address_that_is_none_changes_nobody_and_is_said(
+    visit: Callable[..., Visit], app: RunningApp, wrong: str
+) -> None:
     page = visit().open(f"{app.url}#visitor={wrong}")
     assert is_id(page.evaluate("hunyuan.visitor()"))
     assert page.evaluate("hunyuan.browser.keeping()") == "kept"
+    expect(page.locator(".address")).to_contain_text("is not whole")
+    expect(page.locator(".address button")).to_be_hidden()
+    page.reload()
+    is_ready(page)
     expect(page.locator(".address")).to_be_hidden()
 
 

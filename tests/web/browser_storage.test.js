@@ -96,6 +96,25 @@ test("a false personal address is nobody's", async () => {
   }
 });
 
+test("a personal address is known with what a chat program has made a part of it, and one that it has cut is", async () => {
+  for (const more of [".", ")", "。", "%E3%80%82", ",%20", ">", "&utm_source=chat"]) {
+    open({ localStorage: area({ [NAME]: KNOWN }), hash: `#visitor=${GIVEN}${more}` });
+    const { visitor, isAddressCut } = await load();
+    assert.deepEqual([visitor(), isAddressCut()], [GIVEN, false]);
+  }
+  for (const [hash, isCut] of [
+    [`#visitor=${GIVEN.slice(3)}`, true],
+    [`#visitor=${GIVEN.slice(0, 20)}…`, true],
+    ["#visitor=", true],
+    [`#visitor=${GIVEN}`, false],
+    ["#elsewhere", false],
+    ["", false],
+  ]) {
+    open({ localStorage: area({ [NAME]: KNOWN }), hash });
+    assert.equal((await load()).isAddressCut(), isCut);
+  }
+});
+
 test("a tab with a visitor of its own leaves the browser's to the other tabs", async () => {
   const page = open({ localStorage: area({ [NAME]: KNOWN }), sessionStorage: area({ [NAME]: GIVEN }) });
   const { visitor, keeping } = await load();

@@ -1,6 +1,6 @@
 // The visitor's personal address, for a browser without storage.
 
-import { address as personalAddress } from "./browser_storage.js";
+import { isAddressCut, address as personalAddress } from "./browser_storage.js";
 import { copySelected, fill, piecesOf } from "./dom.js";
 import { on, onReturn } from "./events.js";
 import { words } from "./language.js";
@@ -13,8 +13,10 @@ export function address({ element }) {
 
   function show() {
     const kept = keeping();
-    section.hidden = kept === "kept";
-    part("text").textContent = words[`address.${kept}`] || "";
+    const told = [isAddressCut() && words["address.cut"], words[`address.${kept}`]].filter(Boolean);
+    section.hidden = !told.length;
+    part("text").textContent = told.join(" ");
+    part("copy").hidden = kept === "kept";
   }
 
   // If copying is not permitted, the address can be selected instead.

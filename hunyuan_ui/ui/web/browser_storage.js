@@ -87,6 +87,7 @@ const isOfAnotherSite = () => window.top !== window && attempt(() => !window.top
 /** @type {string | null} */
 let me = null;
 let isByAddress = false;
+let isCut = false; // the page's address named a visitor, but not whole
 let proposed = "";
 
 function addressed() {
@@ -94,7 +95,10 @@ function addressed() {
   if (given === null) return null;
   // Sharing this page's address must not share the visitor's identity.
   attempt(() => history.replaceState(history.state, "", location.pathname + location.search));
-  return isId(given) ? given : null;
+  // A chat program may make the sign behind an address a part of it.
+  const [id = null] = given.match(/^[0-9a-f]{32}(?![\p{L}\p{N}])/u) || [];
+  isCut = id === null;
+  return id;
 }
 
 /** Return this visitor's token once all tabs of this browser have agreed on it. */
@@ -132,6 +136,12 @@ export function keeping() {
   if (isByAddress) return "address";
   if (!keep()) return "nothing";
   return isOfAnotherSite() ? "framed" : "kept";
+}
+
+/** Whether this page was opened by a personal address of which a part is missing, and so leads to nobody. */
+export function isAddressCut() {
+  visitor();
+  return isCut;
 }
 
 /**
