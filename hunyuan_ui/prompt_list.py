@@ -117,11 +117,10 @@ def text_of(data: bytes) -> str:
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = data.decode(encoding)
-        if "\0" not in text:  # in no text, unless it is UTF-16 without a byte order mark
-            return text
     except UnicodeDecodeError:
-        pass
-    raise InvalidRequestError("list_not_text", field="list")
+        raise InvalidRequestError("list_not_text", field="list") from None
+    _check_text(text)
+    return text
 
 
 def read_list(text: str, name: str, reading: Reading = AS_WRITTEN) -> PromptList:
@@ -202,6 +201,11 @@ def _check_size(size: int) -> None:
         raise InvalidRequestError("list_too_large", field="list", limit=MOST_BYTES)
 
 
+def _check_text(text: str) -> None:
+    if "\0" in text:  # in no text, unless it is UTF-16 without a byte order mark
+        raise InvalidRequestError("list_not_text", field="list")
+
+
 def _check_count(count: int) -> None:
     if count > MOST_ROWS:
         raise InvalidRequestError("list_too_many", field="list", limit=MOST_ROWS)
@@ -218,6 +222,7 @@ def _check_head(text: str, name: str, reading: Reading) -> None:
     if len(name) > MOST_NAME:
         raise InvalidRequestError("text_too_long", field="name", length=len(name), limit=MOST_NAME)
     _check_size(len(text) if len(text) > MOST_BYTES else len(text.encode("utf-8", "replace")))
+    _check_text(text)
     if not isinstance(reading.picks, int) or not 0 <= reading.picks <= MOST_ROWS:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidRequestError("out_of_range", field="picks", value=str(reading.picks)[:40], low=0, high=MOST_ROWS)
 

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from hunyuan_ui.errors import InvalidRequestError
 from hunyuan_ui.prompt_list import (
+    KINDS,
     MOST_BYTES,
     MOST_ROWS,
+    Kind,
     PromptList,
     Reading,
     content_of,
@@ -383,3 +385,12 @@ def test_what_a_row_with_choices_leaves_out_is_the_forms_as_in_any_other() -> No
     assert {(row.request.width, row.request.infer_steps, row.request.negative_prompt) for row in rows} == {
         (64, 9, "fog")
     }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("text", ["prompt,seed\na fox,5", '{"prompt": "a fox"}', "a fox’s den\na crow"])
+def test_utf_16_that_was_read_as_another_text_is_no_list(text: str, kind: Kind) -> None:
+    misread = text.encode("utf-16-le").decode("utf-8", "replace")
+    found = read_list(misread, "foxes", Reading(kind=kind))
+    assert not found.rows
+    assert [(fault.line, fault.error.code) for fault in found.faults] == [(0, "list_not_text")]

@@ -33,6 +33,8 @@ test("a file of a spreadsheet is text in each of its encodings, and a picture is
   assert.equal(textIn(bytes([0xfe, 0xff, 0, 0x61, 0x73, 0x2b])), "a猫");
   assert.equal(textIn(bytes([0x89, 0x50, 0x4e, 0x47, 0xff])), null);
   assert.equal(textIn(bytes([0xff, 0xfe, 0x61])), null);
+  for (const text of ["prompt,seed\na fox,5", "a fox’s den"])
+    assert.equal(textIn(new Uint8Array(Buffer.from(text, "utf16le"))), null); // without its mark
   assert.equal(textIn(new Uint8Array()), "");
 });
 

@@ -36,7 +36,8 @@ export function textIn(bytes) {
   const mark = `${bytes[0]} ${bytes[1]}`;
   const encoding = { "255 254": "utf-16le", "254 255": "utf-16be" }[mark] || "utf-8";
   try {
-    return new TextDecoder(encoding, { fatal: true }).decode(bytes);
+    const text = new TextDecoder(encoding, { fatal: true }).decode(bytes);
+    return text.includes("\0") ? null : text; // in no text, unless it is UTF-16 without a byte order mark
   } catch {
     return null;
   }
