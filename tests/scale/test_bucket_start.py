@@ -201,7 +201,7 @@ async def test_the_check_has_a_line_for_the_bucket(tmp_path: Path, bucket: Bucke
     bucket.put("another.mp4", b"1")
     state, sentence = await line()
     assert state is State.AS_EXPECTED
-    assert sentence == f"{bucket.url} can be written and read, overwrites nothing, and holds 1 videos"
+    assert sentence == f"{bucket.url} can be written and read, overwrites nothing, and holds 1 video"
     bucket.behave = _answers("403 Forbidden", "AccessDenied")
     assert (await line())[0] is State.DIFFERENT
     bucket.stop()

@@ -206,7 +206,7 @@ async def test_another_ledgers_videos_that_come_while_it_copies_stop_it_before_t
     checkpoint.hook = meanwhile
     said = move("--videos-to", bucket.url)
     checkpoint.hook = None
-    assert (said.code, "1 videos of another" in said.err) == (Exit.FAILED, True)
+    assert (said.code, "1 video of another" in said.err) == (Exit.FAILED, True)
     assert ids_at(target) == set()
     assert not (rig.folder / MOVED_NAME).exists()
     bucket.remove(f"{other}.mp4")
@@ -232,7 +232,7 @@ async def test_rows_that_differ_there_are_never_overwritten(
     assert move().code == Exit.DONE
     set_at(target, CHANGES[change])
     said = move()
-    assert (said.code, "not as they are in this data folder" in said.err) == (Exit.FAILED, True)
+    assert (said.code, "in another state than this data folder" in said.err) == (Exit.FAILED, True)
 
 
 @pytest.mark.parametrize("stored", ["NEW.updated_at := NEW.updated_at + 1; RETURN NEW", "RETURN NULL"])
@@ -304,7 +304,7 @@ async def test_a_bucket_that_lies_refuses_or_is_away_stops_it_before_the_ledger(
     bucket.behave = lambda *_: None
     bucket.put(f"{new_id()}.mp4", b"another's")
     said = move("--videos-to", bucket.url)
-    assert (said.code, "1 videos that are not of" in said.err) == (Exit.FAILED, True)
+    assert (said.code, "1 video not of" in said.err) == (Exit.FAILED, True)
     assert ids_at(target) == set()
     async with rig.running() as page:  # goes on
         assert (await ended(page, await click(page))).status is JobStatus.DONE

@@ -53,6 +53,30 @@ def test_one_is_not_said_as_several(key: str, fact: str) -> None:
     assert two == one.replace("1", "2").replace("step", "steps").replace("video", "videos")
 
 
+ALWAYS_SEVERAL = {
+    *(
+        "door.too_large",
+        "call.wrong_count",
+        "hint.too_long",
+        "hint.past_clip",
+        "hint.many_moves",
+        "generate.some_began",
+    ),
+    *("error.text_too_long", "error.list_too_many", "error.wildcard_many", "error.prices_changed"),
+    *("error.prices_not_shown", "error.list_without_videos", "error.breaker_open", "error.breaker_open_queued"),
+    *("setting.code", "api.list_prompts", "reason.box_too_long", "reason.pictures_without_place"),
+}
+SEVERAL = re.compile(
+    r"\{\w+(:,)?\} ((paid|camera) )?(bytes|values|tokens|characters|moves|jobs|videos|files|lists|rows|cells|days|requests"
+    r"|combinations|pictures|frames|steps)\b"
+)
+
+
+def test_a_number_that_may_be_one_is_never_said_with_a_plural() -> None:
+    say = words("en")
+    assert {key for key in say if SEVERAL.search(say[key])} <= ALWAYS_SEVERAL
+
+
 @pytest.mark.parametrize("language", languages())
 @pytest.mark.parametrize(
     "key", ["page.send_failed", "engine.page.send_failed", "page.not_sent", "generate.another_click"]
