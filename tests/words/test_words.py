@@ -53,6 +53,15 @@ def test_one_is_not_said_as_several(key: str, fact: str) -> None:
     assert two == one.replace("1", "2").replace("step", "steps").replace("video", "videos")
 
 
+@pytest.mark.parametrize(("language", "wrong"), [("en", "the owner can look"), ("zh", "所有者可以")])
+def test_the_account_of_a_key_is_looked_at_by_whoever_has_the_key(language: str, wrong: str) -> None:
+    say = words(language)
+    told = {key: say[key] for key in say if key.startswith("error.")}
+    account = {"en": "account's generations", "zh": "账户的生成记录"}[language]
+    assert not [key for key, text in told.items() if account in text and wrong in text]
+    assert sum(account in text for text in told.values()) > 6
+
+
 ALWAYS_SEVERAL = {
     *(
         "door.too_large",
