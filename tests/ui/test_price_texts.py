@@ -159,6 +159,18 @@ def test_the_head_names_what_is_spent_and_what_is_reserved(runner: JobRunner) ->
     assert head_of(spending, unlimited, "owner", words())["spent"] == "spent $1.46 · reserved $2.20"
 
 
+@pytest.mark.parametrize("language", languages())
+def test_a_preview_is_not_said_to_be_for_want_of_a_key_where_the_owner_has_one(tmp_path: Path, language: str) -> None:
+    key = Secret("SG_0011223344556677")
+    settings = Settings(data_dir=tmp_path, api_key=key, server_name="0.0.0.0")
+    runner = build_runner(settings)
+    spending = runner.read_spending()
+    for one in (settings, replace(settings, daily_limit_usd=5.0, access_code=Secret("marzipan-hedgehog"))):
+        said = head_of(spending, one, "nobody", words(language))["mode_help"]
+        assert not re.search(r"key is set|this machine|设置|这台机器", said), said
+    asyncio.run(runner.stop())
+
+
 def test_a_price_is_said_in_one_form() -> None:
     assert words().price(estimate(DEFAULT)) == "about $1.46, at most $2.20"
     assert words("zh").price(estimate(DEFAULT)) == "约 $1.46，最多 $2.20"

@@ -63,21 +63,20 @@ def test_the_account_of_a_key_is_looked_at_by_whoever_has_the_key(language: str,
 
 
 ALWAYS_SEVERAL = {
+    *("door.too_large", "call.wrong_count", "hint.too_long", "hint.past_clip", "hint.many_moves"),
     *(
-        "door.too_large",
-        "call.wrong_count",
-        "hint.too_long",
-        "hint.past_clip",
-        "hint.many_moves",
         "generate.some_began",
+        "error.text_too_long",
+        "error.list_too_many",
+        "error.wildcard_many",
+        "error.prices_changed",
     ),
-    *("error.text_too_long", "error.list_too_many", "error.wildcard_many", "error.prices_changed"),
     *("error.prices_not_shown", "error.list_without_videos", "error.breaker_open", "error.breaker_open_queued"),
     *("setting.code", "api.list_prompts", "reason.box_too_long", "reason.pictures_without_place"),
 }
 SEVERAL = re.compile(
-    r"\{\w+(:,)?\} ((paid|camera) )?(bytes|values|tokens|characters|moves|jobs|videos|files|lists|rows|cells|days|requests"
-    r"|combinations|pictures|frames|steps)\b"
+    r"\{\w+(:,)?\} ((paid|camera) )?(bytes|values|tokens|characters|moves|jobs|videos|files|lists|rows|cells|days"
+    r"|requests|combinations|pictures|frames|steps)\b"
 )
 
 
