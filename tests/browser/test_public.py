@@ -317,6 +317,29 @@ def test_a_key_that_is_no_longer_kept_is_asked_for_when_somebody_comes_back(
     expect(page.get_by_text("Your key is here")).to_be_hidden()
 
 
+def test_a_key_that_a_click_finds_gone_is_no_longer_said_to_be_here(
+    page: Page, context: BrowserContext, app: RunningApp, paid: PaidEndpoint
+) -> None:
+    page.get_by_label("Your own key", exact=True).check()
+    page.locator(".payment [data-part=key-form] input").fill(OWN_KEY)
+    page.keyboard.press("Enter")
+    kept = page.get_by_text("Your key is here")
+    expect(kept).to_be_visible()
+    other = opened(context, app)
+    other.get_by_role("button", name="Forget it").click()
+    expect(other.locator(".payment [data-part=key-form]")).to_be_visible()
+    other.close()
+    generate_short(page, "a fox on a key that is gone")
+    key = page.locator(".notice").get_by_label("Your Segmind API key")
+    expect(key).to_be_visible()
+    expect(kept).to_be_hidden()
+    key.fill(OWN_KEY)
+    key.press("Enter")
+    expect(kept).to_be_visible()
+    is_done(page, "a fox on a key that is gone")
+    assert paid.posts["a fox on a key that is gone"] == 1
+
+
 def _text(answer: Any) -> str:
     kind = answer.headers.get("content-type", "")
     try:

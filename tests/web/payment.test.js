@@ -164,6 +164,43 @@ test("each payer is asked for their own credential alone, and only while it is m
   }
 });
 
+test("a key or a code that a click found missing is no longer said to be here", async () => {
+  await open({ chosen: "visitor", has_key: true, accepted: "Key accepted: $12.00 on this account." });
+  browser.emit("asked-here", "key");
+  assert.ok(page.part("kept").hidden);
+  assert.equal(page.part("accepted").textContent, "");
+  browser.emit("asked-here", null);
+  assert.ok(!page.part("key-form").hidden);
+  await open({ chosen: "owner", needs_code: false });
+  browser.emit("asked-here", "code");
+  browser.emit("asked-here", null);
+  assert.ok(!page.part("code-form").hidden);
+});
+
+test("a credential that another payer's video lacks does not end the refusal that asks for it", async () => {
+  for (const [chosen, name] of [
+    ["owner", "key"],
+    ["visitor", "code"],
+    ["visitor", "key"],
+    ["owner", "code"],
+  ]) {
+    await open({ chosen, has_key: true, needs_code: false });
+    const heard = browser.hear("paid-anew");
+    browser.emit("asked-here", name);
+    assert.deepEqual(heard, []);
+  }
+});
+
+test("a page is counted again for a key that is given after a restart, which has forgotten both", async () => {
+  await open({ chosen: "visitor", has_key: true });
+  await settled();
+  assert.equal(pages("POST"), 1);
+  browser.emit("asked-here", "key");
+  page.receive({ ...VALUE, chosen: "visitor", has_key: true });
+  await settled();
+  assert.equal(pages("POST"), 2);
+});
+
 test("a refusal is said for as long as it is true", async () => {
   await open();
   page.receive({ ...VALUE, problem: "Too many.", problem_ends_in_s: 10 });

@@ -8,6 +8,8 @@ import { ask, request } from "./server.js";
 
 const CHOSEN = "hunyuan_payer";
 const PAYERS = { bring: "visitor", forget: "visitor", enter: "owner" }; // whose credential each event is about
+// What is said of a credential that is asked for.
+const MISSING = { key: { has_key: false, accepted: "" }, code: { needs_code: true, accepted: "" } };
 
 export function payment({ element, props, trigger, watch }) {
   const part = piecesOf(element);
@@ -18,6 +20,7 @@ export function payment({ element, props, trigger, watch }) {
   let allowance = {}; // the visitor's remaining quota, by payer; empty in private
   let lacks = null; // the credential that is requested next to the button, and so not here
   const page = `pages/${newId()}`;
+  let hadKey = false;
   let isCounted = false; // the server keeps the visitor's key while this page is open
   let asked = 0; // answers to older requests are dropped
   let isAsking = false;
@@ -44,7 +47,8 @@ export function payment({ element, props, trigger, watch }) {
     trigger(event, data);
   }
 
-  function show() {
+  /** @param {string | null} [refusedFor] The credential that a refusal asks for, which must not end the refusal. */
+  function show(refusedFor = null) {
     const choices = props.value?.choices || [];
     const isOffered = choices.some(({ payer }) => payer === choice);
     const value = { ...props.value, ...(isOffered ? { chosen: choice } : {}) };
@@ -66,7 +70,7 @@ export function payment({ element, props, trigger, watch }) {
     showText(part("accepted"), value.accepted);
     showText(part("problem"), value.problem);
     const state = JSON.stringify([value.chosen, value.has_key, value.needs_code, value.needs_login]);
-    if (state !== shownState) emit("paid-anew", value);
+    if (state !== shownState && !refusedFor) emit("paid-anew", value);
     shownState = state;
     emit("payer", value.chosen);
     count();
@@ -90,7 +94,9 @@ export function payment({ element, props, trigger, watch }) {
   }
 
   function count() {
-    if (isCounted || !props.value?.has_key) return;
+    const isKnown = isCounted && hadKey; // a restart forgets both the key and the page
+    hadKey = Boolean(props.value?.has_key);
+    if (isKnown || !hadKey) return;
     isCounted = true;
     ask(page, { method: "POST" });
   }
@@ -136,7 +142,9 @@ export function payment({ element, props, trigger, watch }) {
   on("asked-here", (name) => {
     if (name === lacks) return;
     lacks = name;
-    show();
+    // A click was refused for it: what was here before may have expired, or been forgotten by a restart.
+    props.value = { ...props.value, ...MISSING[name] };
+    show(name);
   });
   for (const change of ["begun", "ended"]) on(change, lookAtAllowance);
   onReturn(lookAtAllowance);
