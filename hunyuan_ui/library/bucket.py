@@ -49,7 +49,7 @@ _CODES: Final = (
     (re.compile(r"code: 501"), "bucket_overwrites"),  # it does not support conditional writes
     (re.compile(r"code: 4(?!08|29)\d\d"), "bucket_refuses"),
     # The refusal of one of many deletions, as of a file that is locked.
-    (re.compile(r"failed for key .*\(code: (?!InternalError|SlowDown|ServiceUnavailable)\w"), "bucket_refuses"),
+    (re.compile(r"\bkey .*\(code: (?!InternalError|SlowDown|ServiceUnavailable)\w"), "bucket_refuses"),
 )
 _NO_BUCKET: Final = re.compile(r"NoSuchBucket|ContainerNotFound|specified bucket does not exist")  # only in a GET's 404
 _REFUSALS: Final = (
