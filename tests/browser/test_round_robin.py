@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import BrowserContext, Page, Response, expect
 
+from tests.browser.one_list import checked, dialog_of, generate, rows, written
 from tests.browser.one_wait import PLAYS
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
 from tests.browser.steps import generate_short
-from tests.browser.one_list import checked, dialog_of, generate, rows, written
 from tests.nginx import needs_nginx
 from tests.scale.fleet import Fleet
 from tests.scale.fleet import pages as pages
