@@ -23,9 +23,9 @@ class BuiltPage:
     """
 
     def __init__(self, settings: Settings) -> None:
-        runner = build_runner(settings)
-        self.routes = build_routes(runner)
-        self.blocks: Any = build_page(runner)
+        self.runner = build_runner(settings)
+        self.routes = build_routes(self.runner)
+        self.blocks: Any = build_page(self.runner)
         self.app = App.create_app(self.blocks, app_kwargs={"routes": self.routes}, mcp_server=settings.has_mcp)
 
     def every_route(self) -> Iterator[Any]:
@@ -54,7 +54,9 @@ def built_page(settings: Settings) -> BuiltPage:
     """Return a page built while a loop runs; without one Gradio creates a loop and leaves it open."""
 
     async def build() -> BuiltPage:
-        return BuiltPage(settings)
+        page = BuiltPage(settings)
+        await page.runner.stop()  # lets go of the data folder
+        return page
 
     return asyncio.run(build())
 

@@ -147,6 +147,7 @@ async def test_one_that_wakes_up_after_its_job_was_finished_elsewhere_and_delete
         ledger = other._services.ledger
         assert isinstance(ledger, SharedLedger)
         await until(lambda: (found := ledger.get(job_id)) is not None and found.status is JobStatus.DONE)
+        await until(lambda: job_id not in other._dispatcher.live)
         await other.delete(job_id, OWNER)
         await until(lambda: ledger.to_delete() == [])
         awake.set()
