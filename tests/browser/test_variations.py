@@ -195,7 +195,15 @@ def test_those_that_a_killed_server_has_not_stored_are_started_by_another_press(
         told = "only some videos of your last click were started"
         expect(page.locator(".notice")).to_contain_text(told, timeout=30_000)
         expect(page.locator("#generate")).to_contain_text("in all")
+        page.evaluate("window.wasPressed = true")
         page.locator("#generate").click()
+        try:
+            expect(title(page)).to_have_text("4 of 4 ready", timeout=30_000)
+        except AssertionError:
+            # Gradio reloads a page that finds its server again; a press at that very moment goes with the page.
+            assert page.evaluate("window.wasPressed === undefined"), "the page has taken no notice of the press"
+            expect(page.locator(".notice")).to_contain_text(told)
+            page.locator("#generate").click()
         expect(title(page)).to_have_text("4 of 4 ready")
         expect(page.locator(".notice")).to_be_hidden()
         assert sum(endpoint.posts.values()) == 4
