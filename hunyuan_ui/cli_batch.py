@@ -7,11 +7,9 @@ import asyncio
 import filecmp
 import json
 import os
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from hunyuan_ui.cli_output import (
@@ -26,6 +24,7 @@ from hunyuan_ui.cli_output import (
     say,
 )
 from hunyuan_ui.errors import HunyuanUIError, SettingsError
+from hunyuan_ui.first_bytes import first_bytes
 from hunyuan_ui.job import JobProblem, JobStatus, Visitor
 from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
 from hunyuan_ui.jobs.batch import LIMITS
@@ -36,8 +35,6 @@ from hunyuan_ui.words import words
 _WORDS: Final = words("en")  # console output is English
 LIST_OPTIONS: Final = ("budget", "name", "picks", "picks_seed", "retry_failed")  # besides --batch; None if not given
 _LOOK_AGAIN_S: Final = 1.0
-_HEARD_WITHIN_S: Final = 0.2  # after an interruption
-_MOST_READ_BYTES: Final = 2 * MOST_BYTES
 _FAULTS_SHOWN: Final = 20
 _IN_DOUBT: Final = (JobStatus.UNKNOWN, JobStatus.LOST)
 _KINDS: Final[Mapping[str, Kind]] = {
@@ -120,42 +117,16 @@ async def make_list(
 def _read(options: argparse.Namespace, defaults: Mapping[str, Any], interruption: Interruption) -> PromptList | None:
     file: Path = options.batch
     try:
-        content = _content_of(file, interruption)
+        content = first_bytes(file, 2 * MOST_BYTES, lambda: not interruption.is_requested)
     except OSError as error:
         reason = error.strerror or _WORDS["cli.cannot_be_read"]
         raise SettingsError("--batch", "batch_file", file=str(file), reason=reason) from None
-    if content is None:
+    if content is None:  # interrupted, as by somebody who was to type the list
         return None
     reading = Reading(_KINDS.get(file.suffix.lower(), "auto"), defaults, options.picks or 0, options.picks_seed or 0)
     # The name's bytes, so that a different console encoding does not create a different list.
     name = options.name or os.fsencode(file.name).decode("utf-8", "replace")
     return read_list(text_of(content), name, reading)
-
-
-def _content_of(file: Path, interruption: Interruption) -> bytes | None:
-    """Return a file's first bytes; None if this program is interrupted first, as by somebody who is to type the list.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    content: SimpleQueue[bytes | OSError] = SimpleQueue()
-
-    def read() -> None:
-        try:
-            with file.open("rb") as opened:
-                content.put(opened.read(_MOST_READ_BYTES))
-        except OSError as error:
-            content.put(error)
-
-    # A signal does not end a read, so that it is left behind in a thread.
-    threading.Thread(target=read, daemon=True).start()
-    while not interruption.is_requested:
-        with suppress(Empty):
-            found = content.get(timeout=_HEARD_WITHIN_S)
-            if isinstance(found, OSError):
-                raise found
-            return found
-    return None
 
 
 def _refused(prompts: PromptList, *, as_json: bool) -> int:

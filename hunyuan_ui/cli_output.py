@@ -248,7 +248,7 @@ def copy(kept: Path, target: Path) -> None:
     with suppress(OSError):
         if real.samefile(kept):
             return
-    part = real.with_name(f".{secrets.token_hex(8)}.part")
+    part = real.with_name(f".{secrets.token_hex(8)}.part")  # the target's own name may be as long as a name can be
     try:
         shutil.copyfile(kept, part)
         with suppress(OSError):

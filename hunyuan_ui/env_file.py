@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import threading
+import time
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Final
 
 from hunyuan_ui.errors import SettingsError
+from hunyuan_ui.first_bytes import first_bytes
 from hunyuan_ui.gradio_environment import text_of
 
 NAMED_BY: Final = "HUNYUAN_UI_ENV_FILE"
@@ -69,41 +69,16 @@ def _parsed(text: str, file: str) -> dict[str, str]:
 
 
 def _text_of_file(file: Path) -> str:
+    give_up_at = time.monotonic() + WITHIN_S
     try:
-        content = _content_of(file.expanduser())
+        content = first_bytes(file.expanduser(), _MOST_BYTES + 1, lambda: time.monotonic() < give_up_at)
+        if content is None:
+            raise SettingsError(str(file), "env_file_waits", seconds=WITHIN_S)
         if len(content) > _MOST_BYTES:
             raise ValueError
         return content.decode("utf-8-sig").replace("\r\n", "\n")
-    except TimeoutError:
-        raise SettingsError(str(file), "env_file_waits", seconds=WITHIN_S) from None
     except (OSError, RuntimeError, ValueError):
         raise SettingsError(str(file), "env_file") from None
-
-
-def _content_of(file: Path) -> bytes:
-    """Return a file's first bytes; a pipe without a writer would block even the call that opens it.
-
-    Raises:
-        TimeoutError: There was no end of the file within the time.
-        OSError: It cannot be read.
-    """
-    content: SimpleQueue[bytes | OSError] = SimpleQueue()
-
-    def read() -> None:
-        try:
-            with file.open("rb") as stream:
-                content.put(stream.read(_MOST_BYTES + 1))
-        except OSError as error:
-            content.put(error)
-
-    threading.Thread(target=read, daemon=True).start()
-    try:
-        found = content.get(timeout=WITHIN_S)
-    except Empty:
-        raise TimeoutError from None
-    if isinstance(found, OSError):
-        raise found
-    return found
 
 
 def _value(text: str) -> str | None:

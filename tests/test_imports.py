@@ -22,6 +22,7 @@ ROOMS: dict[str, str] = {
     "checkpoint": "",
     "cancellation": "",
     "file_type": "",
+    "first_bytes": "",
     "ephemeral_disks": "",
     "local_addresses": "",
     "outbound_proxies": "local_addresses",
@@ -35,7 +36,7 @@ ROOMS: dict[str, str] = {
     "data_folder": "errors",
     "setting_values": "errors local_addresses",
     "gradio_environment": "errors setting_values",
-    "env_file": "gradio_environment errors",
+    "env_file": "errors first_bytes gradio_environment",
     "settings": (
         "ephemeral_disks endpoint.contract env_file gradio_environment errors local_addresses outbound_proxies "
         "setting_values"
@@ -70,7 +71,7 @@ ROOMS: dict[str, str] = {
     "cli_output": "setting_values words",
     "cli_copy": "cli_output errors data_folder job ledger library log setting_values settings signed_links words",
     "cli": "check cli_batch cli_output errors estimate job jobs log request settings words",
-    "cli_batch": "cli_output errors job jobs prompt_list request words",
+    "cli_batch": "cli_output errors first_bytes job jobs prompt_list request words",
     "__main__": "cli words",
 }
 
