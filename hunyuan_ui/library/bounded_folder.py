@@ -41,3 +41,10 @@ def mark_used(path: Path) -> None:
     """Record that a file is used now; its modification time, by which browsers know an unchanged file, is kept."""
     with suppress(OSError):
         os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+
+
+def is_older(path: Path, seconds: float) -> bool:
+    """Whether a file was last written at least so many seconds ago; not one that is gone."""
+    with suppress(OSError):
+        return time.time() - path.stat().st_mtime >= seconds
+    return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Final, Literal
 from hunyuan_ui import media
 from hunyuan_ui.data_folder import is_disk_full
 from hunyuan_ui.errors import MediaError, reason
-from hunyuan_ui.library.bounded_folder import make_room, mark_used
+from hunyuan_ui.library.bounded_folder import is_older, make_room, mark_used
 from hunyuan_ui.media import settings_tag
 from hunyuan_ui.request import FPS
 
@@ -121,7 +120,7 @@ class Exports:
         Args:
             older_than_s: Seconds without a write after which a half-made one counts as abandoned.
         """
-        _remove(path for path in self.folder.glob(".*.part") if _is_older(path, older_than_s))
+        _remove(path for path in self.folder.glob(".*.part") if is_older(path, older_than_s))
         # A deletion may have been interrupted between a video and its exports.
         made = (path for path in self.folder.glob("*") if path.suffix != ".part")
         _remove(path for path in made if path.name.partition("-")[0] not in job_ids)
@@ -172,12 +171,6 @@ def _remove(paths: Iterable[Path]) -> None:
     for path in list(paths):
         with suppress(OSError):
             path.unlink(missing_ok=True)
-
-
-def _is_older(path: Path, seconds: float) -> bool:
-    with suppress(OSError):
-        return time.time() - path.stat().st_mtime >= seconds
-    return False
 
 
 def _nearest(text: str, choices: tuple[int, ...], default: int) -> int:

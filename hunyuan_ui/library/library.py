@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,6 +18,7 @@ from hunyuan_ui.data_folder import sync_folder
 from hunyuan_ui.errors import MediaError, StorageError, reason
 from hunyuan_ui.file_type import BY_SUFFIX, MP4, START_BYTES, is_text
 from hunyuan_ui.job import Dialect, Job, JobStatus, Payer, is_id
+from hunyuan_ui.library.bounded_folder import is_older
 from hunyuan_ui.media import settings_tag as settings_tag
 from hunyuan_ui.request import VideoRequest
 
@@ -251,7 +251,7 @@ class VideoLibrary:
         removed: list[str] = []
         with suppress(OSError):
             for path in self.folder.glob("*.part"):
-                if path.name[:32] not in keep and time.time() - path.stat().st_mtime >= older_than_s:
+                if path.name[:32] not in keep and is_older(path, older_than_s):
                     path.unlink(missing_ok=True)
                     removed.append(path.name)
         return removed
