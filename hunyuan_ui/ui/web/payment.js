@@ -47,8 +47,8 @@ export function payment({ element, props, trigger, watch }) {
     trigger(event, data);
   }
 
-  /** @param {string | null} [refusedFor] The credential that a refusal asks for, which must not end the refusal. */
-  function show(refusedFor = null) {
+  /** @param {{ ofRefusal?: boolean }} [cause] A refusal asks for a credential, which must not end the refusal. */
+  function show({ ofRefusal = false } = {}) {
     const choices = props.value?.choices || [];
     const isOffered = choices.some(({ payer }) => payer === choice);
     const value = { ...props.value, ...(isOffered ? { chosen: choice } : {}) };
@@ -70,7 +70,7 @@ export function payment({ element, props, trigger, watch }) {
     showText(part("accepted"), value.accepted);
     showText(part("problem"), value.problem);
     const state = JSON.stringify([value.chosen, value.has_key, value.needs_code, value.needs_login]);
-    if (state !== shownState && !refusedFor) emit("paid-anew", value);
+    if (state !== shownState && !ofRefusal) emit("paid-anew", value);
     shownState = state;
     emit("payer", value.chosen);
     count();
@@ -144,7 +144,7 @@ export function payment({ element, props, trigger, watch }) {
     lacks = name;
     // A click was refused for it: what was here before may have expired, or been forgotten by a restart.
     props.value = { ...props.value, ...MISSING[name] };
-    show(name);
+    show({ ofRefusal: Boolean(name) });
   });
   for (const change of ["begun", "ended"]) on(change, lookAtAllowance);
   onReturn(lookAtAllowance);
