@@ -35,6 +35,27 @@ def test_a_file_becomes_a_list_of_its_name(
     expect(checked(dialog).locator("[data-part=sum]")).to_have_text(said)
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_list_that_a_file_has_replaced_is_brought_back_by_the_button_beside(
+    visitor: BrowserContext, app: RunningApp, width: int
+) -> None:
+    page = visitor.new_page()
+    page.set_viewport_size({"width": width, "height": 800})
+    dialog = opened(page, app)
+    written(dialog, "a boat", "mine")
+    dialog.locator("[data-part=file]").set_input_files([{"name": "foxes.txt", "mimeType": "", "buffer": b"a fox"}])
+    undo, choose = (dialog.get_by_role("button", name=name) for name in ("Undo", "From a file"))
+    expect(undo).to_be_visible()
+    places = [button.bounding_box() for button in (undo, choose)]
+    assert places[0] is not None
+    assert places[1] is not None
+    assert places[0]["y"] == places[1]["y"]
+    undo.click()
+    expect(dialog.get_by_label("Prompts, one in each line")).to_have_value("a boat")
+    expect(dialog.get_by_label("Name of the list")).to_have_value("mine")
+    expect(undo).to_be_hidden()
+
+
 @pytest.mark.parametrize(
     ("data", "said"), [(b"\x89PNG\xff\xfe", "not text in UTF-8"), (b"x" * (2**20 + 1), "larger than 1 MiB")]
 )
