@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_bytes
+from threading import Lock
 from typing import Any, Final
 
 from hunyuan_ui.errors import StorageError
@@ -114,6 +115,8 @@ class SharedLedger(Ledger):
         self._serves = {"hosted": replica.hosted, "engine": replica.engine}
         self.process = replica.process
         self._lease = {"id": self.process, "lease_s": lease_s}
+        self._leasing = Lock()
+        self._has_left = False
         self.calls = CallStore(database, replica.process)
         self.access = AccessStore(database)
         self.lists = ListStore(database, replica.process, lease_s)
@@ -209,12 +212,14 @@ class SharedLedger(Ledger):
     # processes
 
     def renew_lease(self) -> None:
-        """Renew this process's lease, or acquire a new one; waits for no writer.
+        """Renew this process's lease, or acquire a new one unless it was released; waits for no writer.
 
         Raises:
             StorageError: The server cannot be reached.
         """
-        self._server.run(_RENEW_LEASE, {**self._lease, "name": self._name, **self._serves})
+        with self._leasing:
+            if not self._has_left:
+                self._server.run(_RENEW_LEASE, {**self._lease, "name": self._name, **self._serves})
 
     def check_alike(self) -> None:
         """Refuse to run beside a process that uses another service: each would poll the other's jobs in vain.
@@ -293,7 +298,9 @@ class SharedLedger(Ledger):
         return taken
 
     def leave(self) -> None:
-        """Release this process's jobs and its lease, so that others need not wait for it to expire."""
+        """Release this process's jobs and, for good, its lease, so that others need not wait for it to expire."""
+        with self._leasing:  # a renewal under way, whose waiter was cancelled, would acquire it again
+            self._has_left = True
         with self._transaction("leave"):
             self._connection.execute(f"UPDATE jobs SET worker = NULL WHERE {_ACTIVE} {self._is_own}")
             self._connection.execute("DELETE FROM workers WHERE id = ?", (self.process,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,6 +21,7 @@ from hunyuan_ui.jobs import JobRunner, dispatcher
 from hunyuan_ui.jobs.replicas import Board
 from hunyuan_ui.jobs.services import KEY as KEY_NOTE
 from hunyuan_ui.ledger.replica_updates import SharedJob
+from hunyuan_ui.ledger.shared_ledger import SharedLedger
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret
 from hunyuan_ui.ui.owner import OwnerEvents
@@ -246,6 +248,31 @@ async def test_jobs_of_one_that_died_go_on_at_a_start_soon_after(rig: Rig, servi
         statuses = [(await ended(other, job_id)).status for job_id in ids]
     assert set(statuses) <= {JobStatus.DONE, JobStatus.UNKNOWN}
     oracle.check(rig.folder, service)
+
+
+async def test_a_renewal_under_way_at_the_stop_does_not_bring_back_the_lease(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing may be taken over from a process with a lease, and none with another service may start beside it."""
+    stopping = rig.open()
+    await stopping.start()
+    ledger = stopping._services.ledger
+    assert isinstance(ledger, SharedLedger)
+    database = ledger._server
+    run, is_renewing, goes_on = database.run, threading.Event(), threading.Event()
+
+    def late(statement: str, *args: Any) -> Any:
+        if statement.startswith("INSERT INTO workers"):
+            is_renewing.set()
+            goes_on.wait(10)
+        return run(statement, *args)
+
+    monkeypatch.setattr(database, "run", late)
+    assert await asyncio.to_thread(is_renewing.wait, 10)
+    asyncio.get_running_loop().call_later(0.5, goes_on.set)
+    await stopping.stop()
+    async with rig.running() as other:
+        assert [replica.is_this for replica in await other.owner.replicas(OWNER)] == [True]
 
 
 PUBLIC = {"share": True, "daily_limit_usd": 100.0}
