@@ -65,7 +65,9 @@ class AssetMemory:
         size = sum(len(message.get("body", b"")) for message in messages)
         if messages[0]["status"] == 200:
             MutableHeaders(scope=messages[0])["Cache-Control"] = _FOR_GOOD
-            if size <= self._room and asked not in self._kept:
+            # Strangers could fill it with uncompressed files, and with other spellings of the same path.
+            is_wanted = asked[1] and "/" not in asked[0].removeprefix(ASSETS) and asked not in self._kept
+            if is_wanted and size <= self._room:
                 self._kept[asked] = messages
                 self._room -= size
         return messages

@@ -29,7 +29,7 @@ class Asked:
         self.times: Counter[str] = Counter()
         routes = [
             Route("/assets/missing.js", self.missing),
-            Route("/assets/{name}", self.asset),
+            Route("/assets/{name:path}", self.asset),
             Route("/{name}", self.asset),
         ]
         self.client = TestClient(Starlette(routes=routes, middleware=[Middleware(AssetMemory)]), root_path=root)
@@ -82,7 +82,7 @@ def test_who_takes_something_else_gets_that(asked: Asked, takes: str, encoding: 
         answer = asked.client.get("/assets/a.js", headers={"Accept-Encoding": takes})
         assert answer.headers.get("content-encoding") == encoding
         assert answer.text == SCRIPT
-    assert asked.times["/assets/a.js"] == 2
+    assert asked.times["/assets/a.js"] == (2 if encoding else 3)
 
 
 def test_what_else_a_header_says_makes_no_further_copy(asked: Asked) -> None:
@@ -122,11 +122,28 @@ def test_nothing_but_whole_assets_is_kept(asked: Asked) -> None:
 
 
 def test_no_more_is_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asset_cache, "MOST_KEPT_BYTES", len(SCRIPT) + 10)
+    asked = Asked()
+    kept_bytes = int(asked.client.get("/assets/c.js", headers=BROWSER).headers["content-length"])
+    monkeypatch.setattr(asset_cache, "MOST_KEPT_BYTES", kept_bytes + 10)
     asked = Asked()
     for name in ("a", "b", "a", "b"):
-        assert asked.client.get(f"/assets/{name}.js", headers={"Accept-Encoding": "identity"}).text == SCRIPT
+        assert asked.client.get(f"/assets/{name}.js", headers=BROWSER).text == SCRIPT
     assert (asked.times["/assets/a.js"], asked.times["/assets/b.js"]) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("path", "takes"), [("{}.js", "identity"), ("{}.js", ""), ("%2e/{}/a.js", "br"), ("deep%2f{}.js", "gzip")]
+)
+def test_no_stranger_takes_the_room_of_what_browsers_ask_for(
+    path: str, takes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asset_cache, "MOST_KEPT_BYTES", len(SCRIPT))
+    asked = Asked()
+    for number in range(200):
+        asked.client.get(f"/assets/{path.format(number)}", headers={"Accept-Encoding": takes})
+    for _ in range(2):
+        assert asked.client.get("/assets/a.js", headers=BROWSER).headers["content-encoding"] == "br"
+    assert asked.times["/assets/a.js"] == 1
 
 
 def test_a_file_is_sent_as_gradio_sends_it(tmp_path_factory: pytest.TempPathFactory) -> None:
