@@ -176,13 +176,17 @@ def without_looks(runner: JobRunner) -> replicas.Replicas:
     return seen
 
 
-async def kill(runner: JobRunner) -> None:
-    """Abandon a runner as a kill would: none of its steps is finished or recorded any more."""
+async def kill(runner: JobRunner, is_its: Callable[[asyncio.Task[Any]], bool] = lambda _: True) -> None:
+    """Abandon a runner as a kill would: none of its steps is finished or recorded any more.
+
+    Args:
+        is_its: Tells the runner's tasks from those of another one on the same loop.
+    """
     runner._dispatcher._is_stopping = True
     left = {
         task
         for task in asyncio.all_tasks()
-        if task.get_name().startswith(("job ", "dispatcher", "ledger backup", "history", "replicas"))
+        if task.get_name().startswith(("job ", "dispatcher", "ledger backup", "history", "replicas")) and is_its(task)
     }
     while left:  # before Python 3.12 a task in a wait with a timeout may miss its cancellation
         for task in left:

@@ -238,13 +238,16 @@ class OnePromise(RuleBasedStateMachine):
         scripts=st.lists(st.sampled_from(SCRIPT_NAMES), max_size=3),
     )
     def start_again(self, disk: str, scripts: list[str], *, is_killed: bool) -> None:
-        self.do(kill(self.runner) if is_killed else self.runner.stop())
+        self.do(self.kill() if is_killed else self.runner.stop())
         if self.is_space and disk != "kept":
             self.wipe()
             self.show_the_history(is_readable=disk == "wiped")
         self.start()
         for script in scripts:
             self.click_once(script)
+
+    async def kill(self) -> None:
+        await kill(self.runner)
 
     def wipe(self) -> None:
         self.do(asyncio.to_thread(self.service.wait_until_closed))
