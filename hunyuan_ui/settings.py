@@ -59,8 +59,10 @@ class Secret:
 _usd = number(0, 1_000_000, reason("us_dollars"))
 
 
-def _declared(name: str, read: Callable[[str], Any], help: str, default_text: str | None = None) -> dict[str, Any]:
-    """Return the metadata of a field that an environment variable sets.
+def _variable(
+    name: str, read: Callable[[str], Any], help: str, default_text: str | None = None, *, default: Any = None
+) -> Any:
+    """Return a field of `Settings` that an environment variable sets.
 
     Args:
         name: Of the variable.
@@ -68,7 +70,7 @@ def _declared(name: str, read: Callable[[str], Any], help: str, default_text: st
         help: One sentence on its effect.
         default_text: The default as text, if it is not the field's own.
     """
-    return {"name": name, "read": read, "help": help, "default_text": default_text}
+    return field(default=default, metadata={"name": name, "read": read, "help": help, "default_text": default_text})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,167 +81,111 @@ class Settings:
         describes them.
     """
 
-    api_key: Secret | None = field(
-        default=None,
-        metadata=_declared(
-            "SEGMIND_API_KEY", Secret, "The owner's key, sent to the service only.", "none: local preview"
-        ),
+    api_key: Secret | None = _variable(
+        "SEGMIND_API_KEY", Secret, "The owner's key, sent to the service only.", "none: local preview"
     )
-    base_url: str = field(
-        default=DEFAULT_BASE_URL,
-        metadata=_declared("SEGMIND_BASE_URL", setting_values.service_url, "Where the service is."),
+    base_url: str = _variable(
+        "SEGMIND_BASE_URL", setting_values.service_url, "Where the service is.", default=DEFAULT_BASE_URL
     )
-    history_url: str = field(
+    history_url: str = _variable(
+        "SEGMIND_HISTORY_URL",
+        setting_values.service_url,
+        "Where past requests are looked up.",
+        f"{DEFAULT_HISTORY_URL}; with another base URL: that base + {_HISTORY_PATH}",
         default=DEFAULT_HISTORY_URL,
-        metadata=_declared(
-            "SEGMIND_HISTORY_URL",
-            setting_values.service_url,
-            "Where past requests are looked up.",
-            f"{DEFAULT_HISTORY_URL}; with another base URL: that base + {_HISTORY_PATH}",
-        ),
     )
-    dialect: Literal["v1", "v2"] = field(
-        default="v2",
-        metadata=_declared("HUNYUAN_UI_API", setting_values.dialect, "v2 submits and polls, v1 is one blocking call."),
+    dialect: Literal["v1", "v2"] = _variable(
+        "HUNYUAN_UI_API", setting_values.dialect, "v2 submits and polls, v1 is one blocking call.", default="v2"
     )
-    engine_url: str | None = field(
-        default=None,
-        metadata=_declared(
-            "HUNYUAN_UI_ENGINE_URL",
-            setting_values.engine_url,
-            "An engine of your own that speaks /v1/videos, in place of Segmind.",
-        ),
+    engine_url: str | None = _variable(
+        "HUNYUAN_UI_ENGINE_URL",
+        setting_values.engine_url,
+        "An engine of your own that speaks /v1/videos, in place of Segmind.",
     )
-    engine_key: Secret | None = field(
-        default=None, metadata=_declared("HUNYUAN_UI_ENGINE_KEY", Secret, "The engine's key, if it asks for one.")
+    engine_key: Secret | None = _variable("HUNYUAN_UI_ENGINE_KEY", Secret, "The engine's key, if it asks for one.")
+    engine_model: str | None = _variable(
+        "HUNYUAN_UI_ENGINE_MODEL", setting_values.model, "What the engine calls the model.", "not sent"
     )
-    engine_model: str | None = field(
-        default=None,
-        metadata=_declared(
-            "HUNYUAN_UI_ENGINE_MODEL", setting_values.model, "What the engine calls the model.", "not sent"
-        ),
+    engine_usd_per_hour: float | None = _variable(
+        "HUNYUAN_UI_ENGINE_USD_PER_HOUR", _usd, "What an hour of the engine costs; a video costs its seconds.", "free"
     )
-    engine_usd_per_hour: float | None = field(
-        default=None,
-        metadata=_declared(
-            "HUNYUAN_UI_ENGINE_USD_PER_HOUR",
-            _usd,
-            "What an hour of the engine costs; a video costs its seconds.",
-            "free",
-        ),
+    data_dir: Path = _variable(
+        "HUNYUAN_UI_DATA_DIR",
+        setting_values.path,
+        "Where the ledger and the videos are kept.",
+        "data beside app.py",
+        default=MISSING,
     )
-    data_dir: Path = field(
-        metadata=_declared(
-            "HUNYUAN_UI_DATA_DIR",
-            setting_values.path,
-            "Where the ledger and the videos are kept.",
-            "data beside app.py",
-        )
+    database_url: Secret | None = _variable(
+        "HUNYUAN_UI_DATABASE_URL",
+        lambda text: Secret(setting_values.database_url(text)),
+        "PostgreSQL in place of the ledger's file, postgresql://user:password@host/name.",
+        "none: a file in the data folder",
     )
-    database_url: Secret | None = field(
-        default=None,
-        metadata=_declared(
-            "HUNYUAN_UI_DATABASE_URL",
-            lambda text: Secret(setting_values.database_url(text)),
-            "PostgreSQL in place of the ledger's file, postgresql://user:password@host/name.",
-            "none: a file in the data folder",
-        ),
+    videos_url: str | None = _variable(
+        "HUNYUAN_UI_VIDEOS_URL",
+        setting_values.bucket_url,
+        "A bucket for finished videos: s3://, gs:// or az://name/prefix.",
+        "none: the data folder",
     )
-    videos_url: str | None = field(
-        default=None,
-        metadata=_declared(
-            "HUNYUAN_UI_VIDEOS_URL",
-            setting_values.bucket_url,
-            "A bucket for finished videos: s3://, gs:// or az://name/prefix.",
-            "none: the data folder",
-        ),
-    )
-    concurrency: int = field(
+    concurrency: int = _variable(
+        "HUNYUAN_UI_CONCURRENCY",
+        whole(1, 10_000),
+        "Videos in flight at once.",
+        f"4; with an engine of your own: {ENGINE_CONCURRENCY}",
         default=4,
-        metadata=_declared(
-            "HUNYUAN_UI_CONCURRENCY",
-            whole(1, 10_000),
-            "Videos in flight at once.",
-            f"4; with an engine of your own: {ENGINE_CONCURRENCY}",
-        ),
     )
-    poll_interval_s: float = field(
+    poll_interval_s: float = _variable(
+        "HUNYUAN_UI_POLL_SECONDS",
+        number(0.05, 300, reason("seconds")),
+        "Seconds between two questions about a running job.",
         default=5.0,
-        metadata=_declared(
-            "HUNYUAN_UI_POLL_SECONDS",
-            number(0.05, 300, reason("seconds")),
-            "Seconds between two questions about a running job.",
-        ),
     )
-    video_limit_usd: float = field(
-        default=5.0, metadata=_declared("HUNYUAN_UI_VIDEO_LIMIT_USD", _usd, "Most that one video may cost unasked.")
+    video_limit_usd: float = _variable(
+        "HUNYUAN_UI_VIDEO_LIMIT_USD", _usd, "Most that one video may cost unasked.", default=5.0
     )
-    daily_limit_usd: float | None = field(
-        default=None,
-        metadata=_declared(
-            "HUNYUAN_UI_DAILY_LIMIT_USD",
-            _usd,
-            "Most that the owner's key may spend in a day (UTC); 1000000 is as good as none.",
-            f"private: {PRIVATE_DAILY_LIMIT_USD:g}; public: the owner's key is not used",
-        ),
+    daily_limit_usd: float | None = _variable(
+        "HUNYUAN_UI_DAILY_LIMIT_USD",
+        _usd,
+        "Most that the owner's key may spend in a day (UTC); 1000000 is as good as none.",
+        f"private: {PRIVATE_DAILY_LIMIT_USD:g}; public: the owner's key is not used",
     )
-    total_limit_usd: float | None = field(
-        default=None,
-        metadata=_declared(
-            "HUNYUAN_UI_TOTAL_LIMIT_USD", _usd, "Most that the owner's key may spend in this data folder's life."
-        ),
+    total_limit_usd: float | None = _variable(
+        "HUNYUAN_UI_TOTAL_LIMIT_USD", _usd, "Most that the owner's key may spend in this data folder's life."
     )
-    visitor_daily_videos: int = field(
+    visitor_daily_videos: int = _variable(
+        "HUNYUAN_UI_VISITOR_DAILY_VIDEOS",
+        whole(0, 10_000),
+        "Public only: videos a day for one visitor on the owner's key.",
         default=3,
-        metadata=_declared(
-            "HUNYUAN_UI_VISITOR_DAILY_VIDEOS",
-            whole(0, 10_000),
-            "Public only: videos a day for one visitor on the owner's key.",
-        ),
     )
-    access_code: Secret | None = field(
-        default=None,
-        metadata=_declared("HUNYUAN_UI_ACCESS_CODE", Secret, "Public only: visitors must enter this code."),
+    access_code: Secret | None = _variable(
+        "HUNYUAN_UI_ACCESS_CODE", Secret, "Public only: visitors must enter this code."
     )
-    requires_login: bool = field(
+    requires_login: bool = _variable(
+        "HUNYUAN_UI_REQUIRE_LOGIN",
+        setting_values.yes_or_no,
+        "Space only: the owner's key is used for visitors with a Hugging Face login.",
         default=False,
-        metadata=_declared(
-            "HUNYUAN_UI_REQUIRE_LOGIN",
-            setting_values.yes_or_no,
-            "Space only: the owner's key is used for visitors with a Hugging Face login.",
-        ),
     )
-    notify: Secret | None = field(
-        default=None,
-        metadata=_declared(
-            "HUNYUAN_UI_NOTIFY",
-            Secret,
-            "Addresses of Apprise, with spaces between, to tell what becomes of videos; needs pip install apprise.",
-        ),
+    notify: Secret | None = _variable(
+        "HUNYUAN_UI_NOTIFY",
+        Secret,
+        "Addresses of Apprise, with spaces between, to tell what becomes of videos; needs pip install apprise.",
     )
-    server_name: str = field(
-        default="127.0.0.1", metadata=_declared("GRADIO_SERVER_NAME", listening_name, "Address to listen on.")
-    )
-    server_port: int | None = field(
-        default=None,
-        metadata=_declared("GRADIO_SERVER_PORT", whole(1, 65_535), "Port.", "7860, or the next free one"),
-    )
-    has_mcp: bool = field(
+    server_name: str = _variable("GRADIO_SERVER_NAME", listening_name, "Address to listen on.", default="127.0.0.1")
+    server_port: int | None = _variable("GRADIO_SERVER_PORT", whole(1, 65_535), "Port.", "7860, or the next free one")
+    has_mcp: bool = _variable(
+        "GRADIO_MCP_SERVER",
+        setting_values.yes_or_no,
+        'Offer the API to agents as MCP tools; needs pip install "gradio[mcp]".',
         default=False,
-        metadata=_declared(
-            "GRADIO_MCP_SERVER",
-            setting_values.yes_or_no,
-            'Offer the API to agents as MCP tools; needs pip install "gradio[mcp]".',
-        ),
     )
-    env_file: Path | None = field(
-        default=None,
-        metadata=_declared(
-            NAMED_BY,
-            setting_values.path,
-            "File of more settings, NAME=value in a line; the environment wins.",
-            ".env beside app.py, if it is there",
-        ),
+    env_file: Path | None = _variable(
+        NAMED_BY,
+        setting_values.path,
+        "File of more settings, NAME=value in a line; the environment wins.",
+        ".env beside app.py, if it is there",
     )
     share: bool = False
     is_space: bool = False

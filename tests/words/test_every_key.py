@@ -175,7 +175,7 @@ def texts_for_people(tree: ast.Module) -> Iterator[ast.Constant]:
     """Yield every text in the code that looks like a sentence, except docstrings and the help of settings."""
     silent = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "_declared":
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "_variable":
             silent |= {id(part) for argument in node.args for part in ast.walk(argument)}
     texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     for text in texts:
