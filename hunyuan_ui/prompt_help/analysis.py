@@ -135,31 +135,13 @@ _STILL: Final = any_of(
 _SPEAKS_OF: Final[dict[Piece, re.Pattern[str]]] = {
     "light": any_of(
         *(r"\w*light(?:s|ing|ed|ly)?", r"\w*lit", r"sun\w*", r"moon\w*", "glow(?:s|ing)?", "shadows?", "silhouettes?"),
-        *(
-            "neon",
-            "lamps?",
-            "lanterns?",
-            "candles?",
-            "dawn",
-            "dusk",
-            "noon",
-            "golden hour",
-            "overcast",
-            "dark(?:ness)?",
-        ),
+        *("neon", "lamps?", "lanterns?", "candles?", "dawn", "dusk", "noon", "golden hour", "overcast"),
+        "dark(?:ness)?",
         *("bright", "shade", "rays?", "hazy?", "shimmer(?:s|ing)?", "fire", "night", "twilight", "torch(?:es)?"),
     ),
     "style": any_of(
-        *(
-            "style",
-            "stylised",
-            "stylized",
-            "look",
-            "cinematic",
-            "documentary",
-            "photograph(?:y|ic)?",
-            "realis(?:m|tic)",
-        ),
+        *("style", "stylised", "stylized", "look", "cinematic", "documentary", "photograph(?:y|ic)?"),
+        "realis(?:m|tic)",
         *("photo-?realistic", "animation", "anime", "animated", "cartoon", "3d", "render(?:ed)?", "low-poly", "clay"),
         *("watercolou?r", "painting", "painted", "illustrat(?:ion|ed)", "ink-wash", "sketch", "pixel art", "vhs"),
         *("black and white", "monochrome", "vintage", "retro", "film grain", "35 ?mm"),
@@ -167,16 +149,8 @@ _SPEAKS_OF: Final[dict[Piece, re.Pattern[str]]] = {
     ),
     "shot": any_of(
         *("shot", "close[ -]?up", "macro", "wide[ -]angle", "angle", r"(?:drone|aerial|first-person|side|top) view"),
-        *(
-            "drone",
-            "aerial",
-            r"bird'?s[ -]eye",
-            "over[ -]the[ -]shoulder",
-            "point of view",
-            "pov",
-            "fisheye",
-            "portrait",
-        ),
+        *("drone", "aerial", r"bird'?s[ -]eye", "over[ -]the[ -]shoulder", "point of view", "pov", "fisheye"),
+        "portrait",
     ),
 }
 _PLACE: Final = any_of(
@@ -185,31 +159,10 @@ _PLACE: Final = any_of(
     r"(?!(?:the |a |an )?"
     r"(?:motion|slow|focus|time|style|look|detail|camera|night|dawn|dusk|noon|once|first|last|least)\b)"
     r"(?:the |a |an |its |his |her |their |two |three |some |each |\w+ )?\w{3,}",
-    *(
-        "background",
-        "foreground",
-        "forests?",
-        "beach(?:es)?",
-        "streets?",
-        "mountains?",
-        "sky",
-        "sea",
-        "ocean",
-        "deserts?",
-    ),
-    *(
-        "rooms?",
-        "kitchen",
-        "city",
-        "cities",
-        "village",
-        "gardens?",
-        "fields?",
-        "meadows?",
-        "lakes?",
-        "rivers?",
-        "space",
-    ),
+    *("background", "foreground", "forests?", "beach(?:es)?", "streets?", "mountains?", "sky", "sea", "ocean"),
+    "deserts?",
+    *("rooms?", "kitchen", "city", "cities", "village", "gardens?", "fields?", "meadows?", "lakes?", "rivers?"),
+    "space",
     *("underwater", "indoors?", "outdoors?", "landscapes?", "studio", "skyline", "canyon", "valley", "rooftops?"),
 )
 _MOTION: Final = any_of(
