@@ -69,10 +69,6 @@ class ProxyBackend(httpcore.AsyncNetworkBackend):
         """Whether a host is reached through a proxy."""
         return self._proxies.proxy_for(host) is not None
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait; used by the pool between retries."""
-        await anyio.sleep(seconds)
-
     async def _tunnelled(
         self, stream: httpcore.AsyncNetworkStream, proxy: Proxy, host: str, port: int
     ) -> httpcore.AsyncNetworkStream:

@@ -164,10 +164,6 @@ class SafeBackend(httpcore.AsyncNetworkBackend):
                 failure = error
         raise failure
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait; used by the pool between retries."""
-        await anyio.sleep(seconds)
-
     async def _check_name(self, host: str, port: int, timeout: float | None) -> None:
         """Reject a name of a private network, as far as this machine can resolve it before the proxy does."""
         if is_private_name(host):
