@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TextIO, cast
+from typing import Any, Final, TextIO, cast
 
 from hunyuan_ui.cli_output import show
 from hunyuan_ui.setting_values import without_keys
@@ -76,20 +76,6 @@ class _Prints:
         return getattr(self.real, name)
 
 
-if TYPE_CHECKING:
-    _ToStream = logging.StreamHandler[TextIO]
-else:
-    _ToStream = logging.StreamHandler  # Python 3.10 knows no type of its stream
-
-
-class _Lines(_ToStream):
-    """Writes the log; a line that cannot be written, on a full disk or to a closed pipe, is dropped."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - named by `logging`
-        # The default prints to stderr, which is logged in turn: it would fail inside the job that logs an event.
-        pass
-
-
 class _JsonLines(logging.Formatter):
     def __init__(self, secrets: list[Secret]) -> None:
         super().__init__()
@@ -134,7 +120,10 @@ def configure(*secrets: Secret | None, stream: TextIO | None = None, level: str 
         stream: The target; stderr if None.
         level: The minimum level: INFO, or WARNING for trouble only.
     """
-    output = _Lines(stream or sys.stderr)
+    # A line that cannot be written, on a full disk or to a closed pipe, is dropped: the report of it on stderr would be
+    # logged in turn, and fail inside the job that logs an event.
+    logging.raiseExceptions = False
+    output = logging.StreamHandler(stream or sys.stderr)
     output.setFormatter(_JsonLines([secret for secret in secrets if secret is not None]))
     _LOGGER.handlers[:] = [output]
     _LOGGER.setLevel(level)
