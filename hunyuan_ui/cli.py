@@ -137,11 +137,8 @@ def _number(text: str) -> int | float:
 
 def _text(given: str) -> str:
     """Return an argument as typed, even if the console's encoding differs from the system's (LANG=C)."""
-    return os.fsencode(given).decode("utf-8", "replace") if _has_surrogates(given) else given
-
-
-def _has_surrogates(text: str) -> bool:
-    return any("\ud800" <= letter <= "\udfff" for letter in text)
+    has_surrogates = any("\ud800" <= letter <= "\udfff" for letter in given)
+    return os.fsencode(given).decode("utf-8", "replace") if has_surrogates else given
 
 
 def _check_options(options: argparse.Namespace) -> None:

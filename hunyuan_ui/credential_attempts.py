@@ -166,7 +166,13 @@ class AttemptLimiter:
             everybody.take(at, is_over=is_fresh)
             return wait_s
 
-        await self._wait(await self._store.change(_names_of(visitor), take))
+        wait_s = await self._store.change(_names_of(visitor), take)
+        if wait_s > 0:
+            self._waiting += 1
+            try:
+                await self._sleep(wait_s)
+            finally:
+                self._waiting -= 1
 
     async def give_back(self, visitor: Visitor) -> None:
         """Undo a correct attempt."""
@@ -177,15 +183,6 @@ class AttemptLimiter:
             return 0.0
 
         await self._store.change(_names_of(visitor), give_back)
-
-    async def _wait(self, seconds: float) -> None:
-        if seconds <= 0:
-            return
-        self._waiting += 1
-        try:
-            await self._sleep(seconds)
-        finally:
-            self._waiting -= 1
 
 
 def _names_of(visitor: Visitor) -> dict[str, Rate]:

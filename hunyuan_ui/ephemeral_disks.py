@@ -47,8 +47,7 @@ def storage_of(folder: PurePath, mounts: Iterable[tuple[PurePath, str]], *, is_s
 def mounts_here() -> list[tuple[PurePath, str]]:
     """Return this machine's mount points and file system types; none if the system does not provide them."""
     with suppress(OSError):
-        text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
-        return mounts_in(text)
+        return mounts_in(Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace"))
     return []
 
 
@@ -60,9 +59,6 @@ def mounts_in(text: str) -> list[tuple[PurePath, str]]:
         fields, kind = about.split(), disk.partition(" ")[0]
         if len(fields) > 4 and kind:
             is_thrown_away = _THROWN_AWAY.search(f"{fields[3]} {disk.partition(' ')[2].split(' ')[0]}") is not None
-            found.append((PurePath(_unescaped(fields[4])), _WIPED[0] if is_thrown_away else kind))
+            place = _ESCAPE.sub(lambda match: chr(int(match[1], 8)), fields[4])
+            found.append((PurePath(place), _WIPED[0] if is_thrown_away else kind))
     return found
-
-
-def _unescaped(place: str) -> str:
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), place)

@@ -155,9 +155,13 @@ class SpendLimits:
             SpendLimitError: Names the limit, the remaining amount and the job's price.
         """
         if self._settings.is_public:
-            on_key = max(queue_facts.on_key, totals.waiting_on_key)
-            self._check_places(totals.visitor_waiting - queue_facts.own_parked, on_key)
-        self._check_queue(totals.waiting - queue_facts.parked)
+            # Not per address: all clients behind one router, a Space's proxy or a share link have the same.
+            own = totals.visitor_waiting - queue_facts.own_parked
+            if max(own, queue_facts.on_key, totals.waiting_on_key) >= MOST_WAITING_OF_ONE:
+                raise SpendLimitError("visitor_places", count=MOST_WAITING_OF_ONE)
+        waiting = totals.waiting - queue_facts.parked
+        if waiting >= (MOST_WAITING if self._settings.is_public else MOST_WAITING_PRIVATE):
+            raise SpendLimitError("queue_full", count=waiting)
         if shown_usd is not None:
             check_shown(job.reserved_microusd, shown_usd, "price_changed" if shown_usd else "price_not_shown")
         if budget_usd is not None:
@@ -222,16 +226,6 @@ class SpendLimits:
             raise SpendLimitError("access_code_needed")
         if settings.requires_login and not is_logged_in:
             raise SpendLimitError("login_needed")
-
-    def _check_places(self, waiting: int, on_key: int) -> None:
-        # Not per address: all clients behind one router, a Space's proxy or a share link have the same.
-        if max(waiting, on_key) >= MOST_WAITING_OF_ONE:
-            raise SpendLimitError("visitor_places", count=MOST_WAITING_OF_ONE)
-
-    def _check_queue(self, waiting: int) -> None:
-        most = MOST_WAITING if self._settings.is_public else MOST_WAITING_PRIVATE
-        if waiting >= most:
-            raise SpendLimitError("queue_full", count=waiting)
 
     def _check_breaker(self, totals: Totals) -> None:
         if totals.bad_streak >= BREAKER_AFTER and self._settings.is_public:

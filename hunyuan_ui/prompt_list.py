@@ -211,11 +211,6 @@ def _check_count(count: int) -> None:
         raise InvalidRequestError("list_too_many", field="list", limit=MOST_ROWS)
 
 
-def _check_combinations(count: int) -> None:
-    if count > MOST_ROWS:
-        raise InvalidRequestError("wildcard_many", field="prompt", limit=MOST_ROWS)
-
-
 def _check_head(text: str, name: str, reading: Reading) -> None:
     if not name:
         raise InvalidRequestError("list_without_name", field="name")
@@ -235,8 +230,8 @@ def _requests(values: Mapping[str, Any], reading: Reading) -> Iterator[VideoRequ
         yield VideoRequest.parse(whole)
         return
     wildcards = read_wildcards(prompt)
-    if not reading.picks:
-        _check_combinations(wildcards.count)
+    if not reading.picks and wildcards.count > MOST_ROWS:
+        raise InvalidRequestError("wildcard_many", field="prompt", limit=MOST_ROWS)
     first = VideoRequest.parse({**whole, "prompt": "-"})  # their common fields are validated once
     for text in picked(wildcards, reading.picks, reading.picks_seed):
         own = VideoRequest.parse({"prompt": text})
@@ -250,7 +245,7 @@ def _values(text: str, kind: Kind) -> Iterator[tuple[int, Mapping[str, Any] | In
     if kind in ("auto", "csv") and (named := _SEPARATOR_LINE.fullmatch(first)):
         return _of_csv(text.replace(first, "", 1), named["separator"])
     if kind == "jsonl" or (kind == "auto" and re.match(r'\s*\{\s*"', first)):
-        return _of_json(_lines(text))
+        return ((number, _object(line)) for number, line in enumerate(_lines(text), 1) if line.strip())
     if kind == "csv" or (kind == "auto" and _separator(first) is not None):
         return _of_csv(text, _separator(first))
     return _of_lines(_lines(text), is_sure=kind == "text")
@@ -274,12 +269,6 @@ def _is_of_another_kind(line: str, *, is_first: bool) -> bool:
     cells = [cell.strip().strip("\"'").lower() for cell in re.split(r"[,;|\t]", line)]
     is_head = all(cell in _HEADS for cell in cells) and (is_first or len(cells) > 1)
     return is_head or _OTHER_KIND.match(line) is not None
-
-
-def _of_json(lines: Iterable[str]) -> Iterator[tuple[int, Mapping[str, Any] | InvalidRequestError]]:
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield number, _object(line)
 
 
 def _object(line: str) -> Mapping[str, Any] | InvalidRequestError:

@@ -227,7 +227,9 @@ class Settings:
         }
         if (base_url := values.get("base_url", DEFAULT_BASE_URL)) != DEFAULT_BASE_URL:
             values.setdefault("history_url", base_url + _HISTORY_PATH)
-        _check_folder(values.setdefault("data_dir", (home / "data").resolve()))
+        folder = values.setdefault("data_dir", (home / "data").resolve())
+        if not setting_values.may_look_into(folder):
+            raise SettingsError("HUNYUAN_UI_DATA_DIR", "folder_closed", folder=folder)
         _check_keys(values)
         _check_engine(values)
         if values.get("notify") is not None and not is_installed("apprise"):
@@ -408,11 +410,6 @@ def _proxies(environ: Mapping[str, str]) -> Proxies:
         return Proxies.of(environ)
     except ValueError:
         raise SettingsError("HTTPS_PROXY", "proxy") from None
-
-
-def _check_folder(folder: Path) -> None:
-    if not setting_values.may_look_into(folder):
-        raise SettingsError("HUNYUAN_UI_DATA_DIR", "folder_closed", folder=folder)
 
 
 def _check_keys(values: Mapping[str, Any]) -> None:

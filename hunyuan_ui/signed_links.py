@@ -61,14 +61,9 @@ def kept_secret(folder: Path) -> bytes:
     with suppress(OSError):
         if path.is_file() and path.stat().st_size != _SECRET_BYTES:
             path.unlink()  # left by a crash during the write
-        with suppress(FileExistsError):
-            _write_once(path, secrets.token_bytes(_SECRET_BYTES))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with suppress(FileExistsError), os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(_SECRET_BYTES))  # only this user can ever read it
         if path.is_file() and len(kept := path.read_bytes()) == _SECRET_BYTES:
             return kept
     return secrets.token_bytes(_SECRET_BYTES)
-
-
-def _write_once(path: Path, data: bytes) -> None:
-    """Create a file that only this user can ever read, without overwriting an existing one."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)

@@ -87,7 +87,7 @@ async def _without(name: str, chunks: AsyncIterator[bytes]) -> AsyncGenerator[by
 
 
 def _decoder(name: str, start: bytes) -> _Decoder:
-    if _is_plain(start):
+    if video_type(start) is not None or start.startswith(_JSON_OR_HTML):
         return _Plain()
     if name in ("gzip", "x-gzip"):
         return _Zlib(zlib.MAX_WBITS | 16) if start[:2] == b"\x1f\x8b" else _Plain()
@@ -98,10 +98,6 @@ def _decoder(name: str, start: bytes) -> _Decoder:
     if name == "br":
         return _Brotli()
     raise EncodingError(reason("encoding_unknown", encoding=name[:20]))
-
-
-def _is_plain(start: bytes) -> bool:
-    return video_type(start) is not None or start.startswith(_JSON_OR_HTML)
 
 
 class _Plain:

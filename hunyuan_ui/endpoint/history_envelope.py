@@ -114,12 +114,8 @@ def _tells_of_trouble(message: str) -> bool:
     normalised = " ".join(re.findall(r"\w+", message[:300].lower()))
     if _NOTHING.fullmatch(normalised):
         return False
-    is_good = any(map(_is_good, normalised.split()))
+    is_good = any(word in ("ok", "okay", "done") or word.startswith("success") for word in normalised.split())
     return bool(message.strip()) and (not is_good or _DOUBT.search(normalised) is not None)
-
-
-def _is_good(word: str) -> bool:
-    return word in ("ok", "okay", "done") or word.startswith("success")
 
 
 def _texts_in(item: object) -> Iterator[str]:

@@ -61,7 +61,8 @@ def moment(text: str) -> float | None:
         number = float(text)
         return number / 1000 if number > MILLISECONDS else number
     try:
-        return (_iso(text) or _http_date(text)).timestamp()
+        named = _iso(text) or parsedate_to_datetime(text)
+        return (named if named.tzinfo else named.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
 
@@ -71,13 +72,8 @@ def _iso(text: str) -> datetime | None:
     if found is None:
         return None
     day, clock, seconds, sign, hours, minutes = found.groups()
-    here = datetime.strptime(f"{day} {clock}{seconds or ':00'}", "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+    here = datetime.strptime(f"{day} {clock}{seconds or ':00'}", "%Y-%m-%d %H:%M:%S")
     if sign is None:
         return here
     offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
     return here - offset if sign == "+" else here + offset
-
-
-def _http_date(text: str) -> datetime:
-    named = parsedate_to_datetime(text)
-    return named if named.tzinfo else named.replace(tzinfo=timezone.utc)

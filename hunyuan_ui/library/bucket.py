@@ -234,9 +234,10 @@ class Bucket:
     async def names(self) -> dict[str, int]:
         """Return the size in bytes of every file outside of folders, by name."""
         found: dict[str, int] = {}
+        page: Any
         pages: Any = aiter(_OBSTORE.list(self._store, chunk_size=_PAGE))
         while (page := await self._try(lambda: anext(pages, None))) is not None:
-            found |= dict(_at_the_top(page))
+            found |= {entry["path"]: entry["size"] for entry in page if "/" not in entry["path"]}
         return found
 
     async def proven(self) -> dict[str, int]:
@@ -386,12 +387,6 @@ def _codes_of(error: Exception) -> tuple[str, str]:
         return "bucket_refuses", "bucket_refuses"
     why = next((why for pattern, why in _CODES if pattern.search(str(error))), None)
     return ("bucket_away", "bucket_unreachable") if why is None else ("bucket_refuses", why)
-
-
-def _at_the_top(page: Any) -> Generator[tuple[str, int]]:
-    for entry in page:
-        if "/" not in entry["path"]:
-            yield entry["path"], entry["size"]
 
 
 def count_videos(url: str) -> int:

@@ -356,23 +356,9 @@ def file_sha256(path: Path) -> str:
 
 
 _KEPT: Final = (
-    "id",
-    "visitor",
-    "dialect",
-    "payer",
-    "created_at",
-    "sent_at",
-    "reserved_microusd",
-    "predicted_s",
-    "request_id",
-    "cost_microusd",
-    "inference_s",
-    "queue_s",
-    "sha256",
-    "notes",
+    *("id", "visitor", "dialect", "payer", "created_at", "sent_at", "reserved_microusd", "predicted_s"),
+    *("request_id", "cost_microusd", "inference_s", "queue_s", "sha256", "notes"),
 )
-
-
 _NUMBERS: Final = ("created_at", "reserved_microusd", "predicted_s")
 _NUMBERS_OR_NONE: Final = ("sent_at", "cost_microusd", "inference_s", "queue_s")
 _WHOLE: Final = ("reserved_microusd", "cost_microusd")

@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from types import FrameType
 from typing import NoReturn, TypeVar
 
 from hunyuan_ui.errors import reason
@@ -31,7 +30,7 @@ def main() -> int:
     )
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, _setting(stop))
+        signal.signal(name, lambda _number, _frame: stop.set())
     try:
         server = serve(app, options.host, options.port)
     except OSError as error:
@@ -45,13 +44,6 @@ def main() -> int:
         pass
     server.close()
     return 0
-
-
-def _setting(stop: threading.Event) -> Callable[[int, FrameType | None], None]:
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    return on_signal
 
 
 class _Parser(argparse.ArgumentParser):

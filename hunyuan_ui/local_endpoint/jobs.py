@@ -113,6 +113,7 @@ class Jobs:
         self._work_dir = work_dir
         self._jobs: OrderedDict[str, RemoteJob] = OrderedDict()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._slots = asyncio.Semaphore(terms.at_once)
         self._is_closing = threading.Event()
 
     def submit(self, values: Mapping[str, Any], key: str, *, is_free: bool = False) -> RemoteJob:
@@ -236,10 +237,6 @@ class Jobs:
                 job.file.unlink(missing_ok=True)
 
     @cached_property
-    def _slots(self) -> asyncio.Semaphore:
-        return asyncio.Semaphore(self._terms.at_once)
-
-    @cached_property
     def _renderers(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(_RENDERERS, thread_name_prefix="local-endpoint")
 
@@ -258,9 +255,7 @@ def _render(request: VideoRequest, path: Path, is_closing: threading.Event) -> N
     # Imported with the first video: Pillow and numpy are not needed to start.
     from hunyuan_ui.local_endpoint.scene.render import frames
 
-    width, height = request.real_size
-
-    encode_mp4(path, width, height, FPS, _until(is_closing, frames(request)))
+    encode_mp4(path, *request.real_size, FPS, _until(is_closing, frames(request)))
 
 
 def _until(is_closing: threading.Event, items: Iterable[_T]) -> Iterator[_T]:

@@ -105,7 +105,8 @@ def _rewrite(source: Path, target: Path, text: str | None) -> None:
                 raise MediaError("export_failed", problem=reason("cannot_be_copied"))
             with opened(source) as (file, size), part.open("r+b") as out:
                 own = [] if text is None else [OWN_BOX + text.encode()]
-                _insert(out, b"".join(_uuid_box(payload) for payload in (*_foreign_boxes(file, size), *own)))
+                payloads = (*_foreign_boxes(file, size), *own)
+                _insert(out, b"".join(struct.pack(">I4s", len(one) + 8, b"uuid") + one for one in payloads))
                 out.flush()
                 os.fsync(out.fileno())
             check_mp4(part)
@@ -218,7 +219,3 @@ def _insert(file: BinaryIO, data: bytes) -> None:
         end = start
     file.seek(index.end)
     file.write(data)
-
-
-def _uuid_box(payload: bytes) -> bytes:
-    return struct.pack(">I4s", len(payload) + 8, b"uuid") + payload
