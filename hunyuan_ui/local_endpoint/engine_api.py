@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData
 
 from hunyuan_ui.endpoint.contract import MODEL, RemoteState
+from hunyuan_ui.local_endpoint.auth import Refusal
 from hunyuan_ui.local_endpoint.jobs import Jobs, RemoteJob
 from hunyuan_ui.request import FPS, VideoRequest
 
@@ -37,13 +38,12 @@ _SAME: Final = {"prompt": "prompt", "negative_prompt": "negative_prompt", "seed"
 _NUMBERS: Final = {"num_inference_steps": "infer_steps", "num_frames": "video_length", "seed": "seed"}
 
 
-class RefusedError(Exception):
-    """A rejected request, with status and text."""
+class RefusedError(Refusal):
+    """A rejected request."""
 
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
+    def response(self) -> JSONResponse:
+        """Return the response in this API's envelope."""
+        return JSONResponse({"detail": self.error}, self.status)
 
 
 class EngineApi:
@@ -69,7 +69,6 @@ class EngineApi:
         app.add_api_route(VIDEOS + "/{video_id}", self.get)
         app.add_api_route(VIDEOS + "/{video_id}", self.delete, methods=["DELETE"])
         app.add_api_route(VIDEOS + "/{video_id}/content", self.content)
-        app.add_exception_handler(RefusedError, _refused)
 
     async def health(self) -> dict[str, str]:
         """Report readiness."""
@@ -184,8 +183,3 @@ def _values_of(asked: Mapping[str, Any]) -> dict[str, Any]:
         raise RefusedError(422, f"{first['loc'][0]}: {first['msg']}") from None
     except (ValueError, TypeError, OverflowError):
         raise RefusedError(422, "size must be WIDTHxHEIGHT, and numbers whole") from None
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RefusedError)
-    return JSONResponse({"detail": error.detail}, error.status)
