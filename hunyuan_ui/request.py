@@ -21,9 +21,7 @@ MAX_SEED: Final = 2**32 - 1
 # Format characters that reorder or hide text; a prompt with them would not read as displayed. The joiners U+200C and
 # U+200D are kept: emoji and several scripts need them.
 _HIDDEN: Final = {0x061C, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF}
-_NORMALIZED_AT_MOST: Final = (
-    20_000  # characters; NFC takes quadratic time on hostile text, and longer texts are refused anyway
-)
+_NORMALIZED_AT_MOST: Final = 20_000  # characters; NFC takes quadratic time on hostile text; longer ones are refused
 
 
 def clean_text(text: str) -> str:
@@ -61,12 +59,7 @@ class VideoRequest(BaseModel):
     Source: the parameter table of the hosted model (docs/facts/segmind-api.md 6) and docs/architecture.md 2.
     """
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     prompt: str = Field(min_length=1, max_length=2000, json_schema_extra={"unit": "characters"})
     """Cleaned by `clean_text`; the text encoders read about 256 tokens."""

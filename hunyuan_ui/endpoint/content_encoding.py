@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, TypeAlias, cast
 
 from hunyuan_ui.errors import Reason, reason
 from hunyuan_ui.file_type import video_type
@@ -31,12 +31,6 @@ class EncodingError(OSError):
     def __init__(self, why: Reason) -> None:
         super().__init__()
         self.why = why
-
-
-class _Decoder(Protocol):
-    def feed(self, data: bytes) -> Iterator[bytes]: ...
-
-    def check_end(self) -> None: ...
 
 
 def encodings(headers: Mapping[str, str]) -> list[str]:
@@ -152,3 +146,6 @@ class _Brotli:
     def check_end(self) -> None:
         if not self._inflate.is_finished():
             raise EncodingError(reason("compression_cut_short"))
+
+
+_Decoder: TypeAlias = _Plain | _Zlib | _Brotli
