@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NoReturn
 from urllib.parse import urlsplit
 
 from hunyuan_ui import setting_values
-from hunyuan_ui.endpoint.contract import is_key
+from hunyuan_ui.endpoint.contract import HISTORY, is_key
 from hunyuan_ui.env_file import NAMED_BY, add_env_file
 from hunyuan_ui.ephemeral_disks import Storage, mounts_here, storage_of
 from hunyuan_ui.errors import SettingsError, reason
@@ -24,8 +24,7 @@ from hunyuan_ui.setting_values import number, whole
 
 DEFAULT_BASE_URL: Final = "https://api.segmind.com"
 CONSOLE_URL: Final = "https://cloud.segmind.com"  # docs/facts/segmind-api.md 3.4
-DEFAULT_HISTORY_URL: Final = "https://api.spotprod.segmind.com/inference-request"
-_HISTORY_PATH: Final = "/inference-request"
+DEFAULT_HISTORY_URL: Final = f"https://api.spotprod.segmind.com{HISTORY}"
 PRIVATE_DAILY_LIMIT_USD: Final = 20.0
 ENGINE_CONCURRENCY: Final = 1  # one GPU makes one video at a time, and jobs in this queue can still be cancelled
 _OURS: Final = ("HUNYUAN_UI_", "SEGMIND_")
@@ -91,7 +90,7 @@ class Settings:
         "SEGMIND_HISTORY_URL",
         setting_values.service_url,
         "Where past requests are looked up.",
-        f"{DEFAULT_HISTORY_URL}; with another base URL: that base + {_HISTORY_PATH}",
+        f"{DEFAULT_HISTORY_URL}; with another base URL: that base + {HISTORY}",
         default=DEFAULT_HISTORY_URL,
     )
     dialect: Literal["v1", "v2"] = _variable(
@@ -226,7 +225,7 @@ class Settings:
             if (text := text_of(environ, setting.name))
         }
         if (base_url := values.get("base_url", DEFAULT_BASE_URL)) != DEFAULT_BASE_URL:
-            values.setdefault("history_url", base_url + _HISTORY_PATH)
+            values.setdefault("history_url", base_url + HISTORY)
         folder = values.setdefault("data_dir", (home / "data").resolve())
         if not setting_values.may_look_into(folder):
             raise SettingsError("HUNYUAN_UI_DATA_DIR", "folder_closed", folder=folder)
