@@ -17,19 +17,11 @@ from hunyuan_ui.prompt_help.vocabulary import BY_KEY, append
 _ORDER: Final[tuple[Piece, ...]] = ("motion", "scene", "shot", "camera", "light", "style")
 
 
-class Addition(NamedTuple):
-    """One named addition: the missing part, and the clause for it."""
-
-    piece: Piece
-    clause: str
-
-
 class Improvement(NamedTuple):
-    """A prompt before and after; `additions` is empty if there was nothing to add."""
+    """A prompt with additions: the name and the clause of each missing part."""
 
-    before: str
     after: str
-    additions: tuple[Addition, ...]
+    additions: list[tuple[Piece, str]]
 
 
 def improve(prompt: str) -> Improvement:
@@ -43,9 +35,9 @@ def improve(prompt: str) -> Improvement:
     """
     found = pieces(prompt)
     if "subject" not in found or not is_english(prompt):
-        return Improvement(prompt, prompt, ())
+        return Improvement(prompt, [])
     # One clause can cover two parts, so each is checked again in the text so far.
-    after, additions = _ended(prompt), list[Addition]()
+    after, additions = _ended(prompt), list[tuple[Piece, str]]()
     for piece in _ORDER:
         if piece in pieces(after):
             continue
@@ -54,8 +46,8 @@ def improve(prompt: str) -> Improvement:
         if token_estimate(longer) > LLM_TOKENS:
             break
         after = longer
-        additions.append(Addition(piece, clause))
-    return Improvement(prompt, after if additions else prompt, tuple(additions))
+        additions.append((piece, clause))
+    return Improvement(after if additions else prompt, additions)
 
 
 def _ended(prompt: str) -> str:

@@ -42,14 +42,14 @@ def test_only_what_is_missing_is_added() -> None:
 @pytest.mark.parametrize("key", ["portrait", "coast"])
 def test_a_full_prompt_is_left_alone(key: str) -> None:
     prompt = next(example.request.prompt for example in EXAMPLES if example.key == key)
-    assert improve(prompt) == (prompt, prompt, ())
+    assert improve(prompt) == (prompt, [])
 
 
 @pytest.mark.parametrize(
     "prompt", ["", "   ", "一只狐狸在雪地里奔跑", "The camera moves slowly forward.", "beautiful cinematic 4k"]
 )
 def test_what_cannot_be_judged_is_left_alone(prompt: str) -> None:
-    assert improve(prompt) == (prompt, prompt, ())
+    assert improve(prompt) == (prompt, [])
 
 
 def test_light_and_camera_suit_the_scene() -> None:
@@ -64,7 +64,7 @@ def test_every_word_stays_first_and_in_order_and_once_is_enough(subject: str, re
     prompt = subject + rest + more
     improved = improve(prompt)
     assert improved.after.startswith(prompt.rstrip(" ,"))
-    assert improve(improved.after).additions == ()
+    assert improve(improved.after).additions == []
     assert not {piece for piece, _ in improved.additions} & pieces(prompt)
     assert pieces(improved.after) >= {piece for piece, _ in improved.additions}
     assert {hint.code for hint in hints(improved.after)} <= {hint.code for hint in hints(prompt)}
