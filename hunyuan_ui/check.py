@@ -29,7 +29,6 @@ from hunyuan_ui.errors import (
     reason,
 )
 from hunyuan_ui.estimate import estimate
-from hunyuan_ui.job import DAY_S
 from hunyuan_ui.ledger import count_jobs, count_jobs_at, needs_review, was_moved
 from hunyuan_ui.library import FOLDER_NAME, count_videos_at
 from hunyuan_ui.request import VideoRequest
@@ -38,6 +37,7 @@ from hunyuan_ui.words import words
 
 _WORDS: Final = words("en")  # console output is English
 _FILES: Final = "https://images.segmind.com/"  # docs/facts/segmind-api.md 2.5
+_DAY_S: Final = 86_400.0
 # Errors of a sent call when the service or the connection to it is down.
 _NO_ANSWER: Final = (
     reason("no_answer_in_time"),
@@ -176,7 +176,7 @@ async def _history_and_files(subject: Subject) -> list[Finding]:
         rows = [_row("history", State.NOT_ASKED, "needs_key")]
     else:
         try:
-            past = await subject.client.past_requests(subject.key, since=now - DAY_S, now=time.time)
+            past = await subject.client.past_requests(subject.key, since=now - _DAY_S, now=time.time)
         except HunyuanUIError as error:
             rows = [_finding_of("history", error)]
         else:
