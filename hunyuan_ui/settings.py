@@ -241,13 +241,11 @@ class Settings:
         login_secret = _login_secret(environ)
         if values.get("requires_login") and login_secret is None:
             raise SettingsError("HUNYUAN_UI_REQUIRE_LOGIN", "login_elsewhere")
-        mounts = mounts_here() if mounts is None else mounts
-        storage = storage_of(values["data_dir"], mounts, is_space=is_space)
         settings = cls(
             **values,
             share=shared and not is_space,
             is_space=is_space,
-            storage=storage,
+            storage=storage_of(folder, mounts_here() if mounts is None else mounts, is_space=is_space),
             proxies=_proxies(environ).without(*unread),
             login_secret=login_secret,
         )

@@ -13,8 +13,8 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -315,13 +315,9 @@ class Bucket:
         problem = self._problem
         if problem is not None and problem.code == "bucket_away" and (self._is_away or is_change) and not is_looking:
             raise problem.with_traceback(None)
-        with self._noting(is_change=is_change):
-            return await asyncio.wait_for(call(), self._limits.answer_s + size_bytes / self._limits.min_bytes_per_s)
-
-    @contextmanager
-    def _noting(self, *, is_change: bool) -> Generator[None]:
+        within_s = self._limits.answer_s + size_bytes / self._limits.min_bytes_per_s
         try:
-            yield
+            found = await asyncio.wait_for(call(), within_s)
         except (FileNotFoundError, exceptions.AlreadyExistsError) as error:
             if _NO_BUCKET.search(str(error)):
                 raise self._failed("bucket_refuses", "bucket_missing", is_change=is_change) from None
@@ -330,6 +326,7 @@ class Bucket:
         except (exceptions.BaseError, asyncio.TimeoutError, OSError) as error:
             raise self._failed(*_codes_of(error), is_change=is_change) from None
         self._works()
+        return found
 
     def _works(self, *, is_changed: bool = False) -> None:
         # A successful read does not prove that writing works.

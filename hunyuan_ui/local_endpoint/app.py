@@ -92,7 +92,15 @@ class LocalEndpoint:
         job = await self._jobs.finished(await self._accepted(request, short_of_credits=406))
         if job.file is None:
             return JSONResponse({"error": job.error}, 500, headers={contract.REQUEST_ID_HEADER: job.id})
-        headers = _v1_headers(job)
+        assert job.request is not None
+        headers = {
+            contract.REQUEST_ID_HEADER: job.id,
+            contract.COST_HEADER: str(job.cost),
+            contract.REMAINING_HEADER: str(job.remaining_credits),
+            contract.GENERATION_TIME_HEADER: str(job.metrics["inference_time"]),
+            contract.SEED_HEADER: str(job.request.seed),
+            contract.METADATA_HEADER: job.output_metadata,
+        }
         if self._v1_answer == "url":
             return JSONResponse(_result(job, request), headers=headers)
         return FileResponse(job.file, media_type=_VIDEO, headers=headers)
@@ -214,18 +222,6 @@ def _history_row(job: RemoteJob, request: Request) -> dict[str, Any]:
         "latency_ms": None if took is None else round(took * 1000),
         "created_at": datetime.fromtimestamp(job.submitted_at, timezone.utc).isoformat(),
         "error": job.error,
-    }
-
-
-def _v1_headers(job: RemoteJob) -> dict[str, str]:
-    assert job.request is not None
-    return {
-        contract.REQUEST_ID_HEADER: job.id,
-        contract.COST_HEADER: str(job.cost),
-        contract.REMAINING_HEADER: str(job.remaining_credits),
-        contract.GENERATION_TIME_HEADER: str(job.metrics["inference_time"]),
-        contract.SEED_HEADER: str(job.request.seed),
-        contract.METADATA_HEADER: job.output_metadata,
     }
 
 

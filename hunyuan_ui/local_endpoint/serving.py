@@ -32,7 +32,8 @@ class RunningServer:
         )
         self._server = uvicorn.Server(config)
         self._socket = listening
-        self.url = _url(listening)
+        host, port = listening.getsockname()[:2]
+        self.url = f"http://{in_address(own_name(host))}:{port}"
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listening]}, name="local-endpoint", daemon=True
         )
@@ -76,8 +77,3 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> RunningServer
     except BaseException:
         listening.close()
         raise
-
-
-def _url(listening: socket.socket) -> str:
-    host, port = str(listening.getsockname()[0]), int(listening.getsockname()[1])
-    return f"http://{in_address(own_name(host))}:{port}"

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +15,10 @@ from hunyuan_ui.local_endpoint.scene.paint import Bytes, Canvas, Floats, dots, p
 from hunyuan_ui.local_endpoint.scene.view import View
 
 
-class Moving(Protocol):
-    """An element that draws itself into the frame at a given time."""
-
-    def draw(self, canvas: Canvas, time_s: float) -> None:
-        """Draw the state at `time_s` seconds."""
-        ...
-
-
-def moving(view: View, rng: np.random.Generator) -> list[Moving]:
+def moving(view: View, rng: np.random.Generator) -> list[Water | Traffic | Birds | Fireflies | Snow | Rain]:
     """Return the animated elements in front of the land, in drawing order."""
     mood = view.mood
-    things: list[Moving] = [Water(view, rng)] if mood.place == "sea" else []
+    things: list[Water | Traffic | Birds | Fireflies | Snow | Rain] = [Water(view, rng)] if mood.place == "sea" else []
     if mood.place == "city":
         things.append(Traffic(view, rng))
     if mood.weather in ("clear", "mist"):

@@ -57,9 +57,10 @@ class Strip:
     def __init__(self, rgb: Floats, alpha: Floats, top: int) -> None:
         clear = int(np.argmax(np.any(alpha > 0, axis=1))) // 2 * 2
         rgb, alpha, top = rgb[clear:], alpha[clear:], top + clear
+        half = halved(alpha)
         self._layers = [
             _Layer(plane, cover, top if index == 0 else top // 2)
-            for index, (plane, cover) in enumerate(zip(yuv(rgb), _covers(alpha), strict=True))
+            for index, (plane, cover) in enumerate(zip(yuv(rgb), (alpha, half, half), strict=True))
         ]
 
     def draw(self, canvas: Canvas, shift: float) -> None:
@@ -144,11 +145,6 @@ def halved(plane: Floats) -> Floats:
     """Return the mean of each 2 x 2 px."""
     rows = plane[::2] + plane[1::2]
     return (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
-
-
-def _covers(alpha: Floats) -> tuple[Floats, Floats, Floats]:
-    half = halved(alpha)
-    return alpha, half, half
 
 
 def smooth(value: Floats) -> Floats:
