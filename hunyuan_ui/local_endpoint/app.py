@@ -19,7 +19,7 @@ from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import RemoteState
 from hunyuan_ui.local_endpoint.auth import Auth, Refusal
 from hunyuan_ui.local_endpoint.engine_api import EngineApi
-from hunyuan_ui.local_endpoint.history import Envelope, HistoryQuery, in_data, status_of
+from hunyuan_ui.local_endpoint.history import Envelope, in_data, page_of, status_of
 from hunyuan_ui.local_endpoint.jobs import InsufficientCreditsError, Jobs, RemoteJob, Terms
 
 FILES: Final = "/generations"
@@ -140,7 +140,7 @@ class LocalEndpoint:
     async def history(self, request: Request) -> Response:
         """List the caller's requests (docs/facts/segmind-api.md 3.3)."""
         key = self._auth.key_of(request)
-        shown, about = HistoryQuery.read(request.query_params).of(self._jobs.of(key))
+        shown, about = page_of(self._jobs.of(key), request.query_params)
         return JSONResponse(self._envelope([_history_row(job, request) for job in shown], about))
 
     async def history_row(self, request: Request, request_id: str) -> dict[str, Any]:

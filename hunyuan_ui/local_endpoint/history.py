@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Any, Final
 
@@ -36,57 +35,33 @@ def status_of(job: RemoteJob) -> str:
     return job.state.value if job.ended_at is not None else "PENDING"
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryQuery:
-    """Query of the list; both days are inclusive, in UTC."""
+def page_of(jobs: list[RemoteJob], asked: Mapping[str, str]) -> tuple[list[RemoteJob], dict[str, int]]:
+    """Return the jobs on a page of the list, its number, and the number of jobs on all pages.
 
-    page: int
-    per_page: int
-    first: date
-    last: date
-    model_name: str
-    status: str | None
-    sort_by: str
-    is_descending: bool
+    Args:
+        jobs: All of the caller's, newest first.
+        asked: The query's values; both days are inclusive, in UTC.
 
-    @classmethod
-    def read(cls, asked: Mapping[str, str]) -> HistoryQuery:
-        """Parse the query's values.
+    Raises:
+        Refusal: 400, naming the invalid value.
+    """
+    last = _day(asked, "to_date", datetime.now(timezone.utc).date())
+    first = _day(asked, "from_date", last - _USUAL_SPAN)
+    if not timedelta(0) <= last - first <= _LONGEST_SPAN:
+        raise Refusal(400, "from_date and to_date must be in order and at most 31 days apart")
+    page, per_page = _whole(asked, "page", 1, 1_000_000), _whole(asked, "per_page", _USUAL_A_PAGE, MOST_A_PAGE)
+    status = _one_of(asked, "status", ("COMPLETED", "FAILED", "PENDING"))
+    sort_by = _one_of(asked, "sort_by", tuple(_SORTED_BY)) or "model_created"
+    is_ascending = _one_of(asked, "sort_order", ("asc", "desc")) == "asc"
+    is_ours = asked.get("model_name", "").lower() in contract.MODEL
 
-        Raises:
-            Refusal: 400, naming the invalid value.
-        """
-        today = datetime.now(timezone.utc).date()
-        last = _day(asked, "to_date", today)
-        first = _day(asked, "from_date", last - _USUAL_SPAN)
-        if not timedelta(0) <= last - first <= _LONGEST_SPAN:
-            raise Refusal(400, "from_date and to_date must be in order and at most 31 days apart")
-        return cls(
-            page=_whole(asked, "page", 1, 1_000_000),
-            per_page=_whole(asked, "per_page", _USUAL_A_PAGE, MOST_A_PAGE),
-            first=first,
-            last=last,
-            model_name=asked.get("model_name", ""),
-            status=_one_of(asked, "status", ("COMPLETED", "FAILED", "PENDING")),
-            sort_by=_one_of(asked, "sort_by", tuple(_SORTED_BY)) or "model_created",
-            is_descending=_one_of(asked, "sort_order", ("asc", "desc")) != "asc",
-        )
-
-    def of(self, jobs: list[RemoteJob]) -> tuple[list[RemoteJob], dict[str, int]]:
-        """Return the page's jobs, its number, and the total number of jobs.
-
-        Args:
-            jobs: All of the caller's, newest first.
-        """
-        fitting = [job for job in jobs if self._fits(job)]
-        fitting.sort(key=_SORTED_BY[self.sort_by], reverse=self.is_descending)
-        shown = fitting[(self.page - 1) * self.per_page : self.page * self.per_page]
-        return shown, {"page": self.page, "per_page": self.per_page, "total": len(fitting)}
-
-    def _fits(self, job: RemoteJob) -> bool:
+    def fits(job: RemoteJob) -> bool:
         day = datetime.fromtimestamp(job.submitted_at, timezone.utc).date()
-        is_ours = self.model_name.lower() in contract.MODEL
-        return is_ours and self.first <= day <= self.last and self.status in (None, status_of(job))
+        return is_ours and first <= day <= last and status in (None, status_of(job))
+
+    found = sorted(filter(fits, jobs), key=_SORTED_BY[sort_by], reverse=not is_ascending)
+    shown = found[(page - 1) * per_page : page * per_page]
+    return shown, {"page": page, "per_page": per_page, "total": len(found)}
 
 
 def _whole(asked: Mapping[str, str], name: str, usual: int, most: int) -> int:
