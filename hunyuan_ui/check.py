@@ -14,9 +14,10 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import uuid4
 
 from hunyuan_ui.data_folder import DataFolder
+from hunyuan_ui.endpoint.calls import Timeouts
 from hunyuan_ui.endpoint.contract import FILE_LIFE_S
 from hunyuan_ui.endpoint.download import answer_at
-from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
+from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.errors import (
     AuthenticationError,
     EndpointUnreachableError,
@@ -75,7 +76,7 @@ class Subject:
 
     settings: Settings
     client: EndpointClient
-    timeouts: Timeouts = Timeouts()  # noqa: RUF009 - frozen
+    timeouts: Timeouts = Timeouts()
 
     @property
     def key(self) -> str:
@@ -86,7 +87,7 @@ class Subject:
 Check: TypeAlias = Callable[[Subject], Awaitable[list[Finding]]]
 
 
-async def check(settings: Settings, *, timeouts: Timeouts = Timeouts()) -> list[Finding]:  # noqa: B008 - frozen
+async def check(settings: Settings, *, timeouts: Timeouts = Timeouts()) -> list[Finding]:
     """Run all checks and return their rows. No call can be charged, and no job is changed.
 
     Args:

@@ -41,9 +41,6 @@ class Timeouts:
     generate_s: float = 900.0
 
 
-CALM: Final = Timeouts()
-
-
 class Calls:
     """The connection pools of one client.
 

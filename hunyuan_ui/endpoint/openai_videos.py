@@ -16,7 +16,7 @@ import anyio
 import httpx
 
 from hunyuan_ui.endpoint import engines
-from hunyuan_ui.endpoint.calls import CALM, Calls, Timeouts
+from hunyuan_ui.endpoint.calls import Calls, Timeouts
 from hunyuan_ui.endpoint.contract import (
     Accepted,
     HistoryRow,
@@ -49,7 +49,6 @@ from hunyuan_ui.outbound_proxies import DIRECT, Proxies
 from hunyuan_ui.request import VideoRequest
 
 _MOST_LISTED: Final = 100
-_CALM_FETCH: Final = FetchLimits()
 
 
 class EngineClient:
@@ -68,8 +67,8 @@ class EngineClient:
         base_url: str,
         *,
         model: str | None = None,
-        timeouts: Timeouts = CALM,
-        fetch_limits: FetchLimits = _CALM_FETCH,
+        timeouts: Timeouts = Timeouts(),
+        fetch_limits: FetchLimits = FetchLimits(),
         proxies: Proxies = DIRECT,
     ) -> None:
         self.base_url = base_url.rstrip("/").removesuffix("/v1")

@@ -16,7 +16,7 @@ import anyio
 import httpx
 
 from hunyuan_ui.endpoint import contract, responses
-from hunyuan_ui.endpoint.calls import CALM, JSON_LIMIT, Calls, Reply, Timeouts
+from hunyuan_ui.endpoint.calls import JSON_LIMIT, Calls, Reply, Timeouts
 from hunyuan_ui.endpoint.content_encoding import SNIFFED
 from hunyuan_ui.endpoint.contract import Accepted, HistoryRow, Metrics, RemoteResult, RemoteStatus
 from hunyuan_ui.endpoint.download import Check, SaveLimits, save
@@ -43,13 +43,7 @@ class BlockingAnswer:
     _chunks: AsyncIterator[bytes] | None = field(default=None, repr=False)
     _length: int | None = None
 
-    async def save(
-        self,
-        part: Path,
-        *,
-        check: Check,
-        limits: SaveLimits = SaveLimits(),  # noqa: B008 - frozen
-    ) -> None:
+    async def save(self, part: Path, *, check: Check, limits: SaveLimits = SaveLimits()) -> None:
         """Write the video's bytes to a file; can be called once, inside the `async with`.
 
         Raises:
@@ -85,7 +79,7 @@ class EndpointClient:
         history_url: str,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
-        timeouts: Timeouts = CALM,
+        timeouts: Timeouts = Timeouts(),
         proxies: Proxies = DIRECT,
     ) -> None:
         self._base = base_url.rstrip("/")
