@@ -57,3 +57,25 @@ test("a lost video is told of again once what has covered it is dismissed, and n
   ended.hide("c");
   assert.equal(parts.ended.hidden, true);
 });
+
+test("a click for another video takes away what failed for nothing, and leaves what was paid for to be looked for", () => {
+  const { ended, parts } = card();
+  for (const status of ["lost", "unknown"]) {
+    ended.show({ ...LOST, status });
+    ended.noteSeen();
+    ended.makeWay();
+    assert.deepEqual([ended.id(), parts.ended.hidden], ["b", false]);
+    ended.show(FAILED);
+    ended.noteSeen();
+    ended.makeWay();
+    assert.equal(ended.id(), "b");
+    ended.hide("b");
+    assert.equal(parts.ended.hidden, true);
+  }
+  ended.noteSeen();
+  ended.makeWay();
+  ended.show({ ...FAILED, status: "cancelled" });
+  ended.noteSeen();
+  ended.makeWay();
+  assert.equal(parts.ended.hidden, true);
+});

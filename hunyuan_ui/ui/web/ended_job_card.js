@@ -65,8 +65,11 @@ export function createEnded(card, part, does) {
     show,
     hide,
     id: () => ended?.id,
-    /** Note that a click saw this card; when its job exists, the card is removed, unless it shows another by then. */
-    noteSeen: () => (making = ended?.id),
+    /**
+     * Note that a click saw this card; when its job exists, the card is removed, unless it shows another by then, or one
+     * that may have cost something: nothing else on the page leads to that.
+     */
+    noteSeen: () => (making = ended && !PAID.includes(ended.status) ? ended.id : null),
     makeWay: () => hide(making),
   };
 }
