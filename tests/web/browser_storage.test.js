@@ -246,6 +246,35 @@ test("what lasts outlives its tab, or lives as long as the tab where nothing els
   assert.equal(ofTab.get("list"), "foxes");
 });
 
+test("what lasts of a visitor by personal address neither takes nor gives the place of the browser's own", async () => {
+  const page = open({ localStorage: area({ [NAME]: KNOWN, list: "herons" }), hash: `#visitor=${GIVEN}` });
+  page.sessionStorage.held.list = "owls"; // the tab was the browser's own visitor's before
+  const { lasting } = await load();
+  assert.equal(lasting.get("list"), null);
+  lasting.set("list", "crows");
+  assert.equal((await load()).lasting.get("list"), "crows");
+  open({ localStorage: page.localStorage });
+  assert.equal((await load()).lasting.get("list"), "herons");
+  open({ localStorage: page.localStorage, sessionStorage: page.sessionStorage, hash: `#visitor=${"0".repeat(32)}` });
+  assert.equal((await load()).lasting.get("list"), null);
+  open({ localStorage: page.localStorage, sessionStorage: area(page.sessionStorage.held) });
+  const { lasting: again } = await load();
+  again.remove("list");
+  assert.equal(again.get("list"), null);
+  assert.equal(page.localStorage.held.list, "herons");
+});
+
+test("a personal address of the browser's own visitor has what lasts of them", async () => {
+  open({ localStorage: area({ [NAME]: KNOWN, list: "herons" }), hash: `#visitor=${KNOWN}` });
+  assert.equal((await load()).lasting.get("list"), "herons");
+});
+
+test("asking for what lasts does not settle on a visitor before the other tabs have agreed", async () => {
+  const page = open();
+  (await load()).lasting.get("list");
+  assert.equal(page.localStorage.held[NAME], undefined);
+});
+
 test("only a browser that does not know its visitor asks its other tabs", async () => {
   mock.timers.enable({ apis: ["setTimeout"] });
   let asked = 0;

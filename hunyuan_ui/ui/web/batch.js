@@ -15,7 +15,7 @@ import {
   wishOf,
   withForm,
 } from "./batch_state.js";
-import { lasting, tab } from "./browser_storage.js";
+import { lasting, ofMe, tab } from "./browser_storage.js";
 import { fill, keepingFocus, onSubmit, piecesOf, showText } from "./dom.js";
 import { draftIn } from "./draft.js";
 import { onFiles } from "./dropped_file.js";
@@ -63,7 +63,7 @@ export function batch({ element, props }) {
 
   // The draft
 
-  const keep = () => tab.set(DRAFT, JSON.stringify(draft));
+  const keep = () => tab.set(ofMe(DRAFT), JSON.stringify(draft));
 
   function change(changes) {
     say(""); // it was about the draft before

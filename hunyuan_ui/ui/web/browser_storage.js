@@ -68,19 +68,6 @@ export const tab = {
   },
 };
 
-// Beyond the lifetime of a tab; without storage, for the lifetime of the tab.
-export const lasting = {
-  get: (name) => tab.get(name) || kept.get(name),
-  set(name, text) {
-    tab.set(name, text);
-    kept.set(name, text);
-  },
-  remove(name) {
-    tab.remove(name);
-    kept.remove(name);
-  },
-};
-
 // The visitor's identity: a personal address for the lifetime of the tab, else the browser's storage, else the tab.
 
 const isOfAnotherSite = () => window.top !== window && attempt(() => !window.top?.location.href, true);
@@ -101,10 +88,12 @@ function addressed() {
   return id;
 }
 
+const isFirstVisit = () =>
+  !me && ![tab.get(VISITOR), kept.get(VISITOR)].some(isId) && !location.hash.includes("visitor=");
+
 /** Return this visitor's token once all tabs of this browser have agreed on it. */
 export async function settledVisitor() {
-  const isFirstVisit = !me && ![tab.get(VISITOR), kept.get(VISITOR)].some(isId) && !location.hash.includes("visitor=");
-  if (isFirstVisit) proposed = await agreed(newId(), isId);
+  if (isFirstVisit()) proposed = await agreed(newId(), isId);
   return visitor();
 }
 
@@ -137,6 +126,25 @@ export function keeping() {
   if (!keep()) return "nothing";
   return isOfAnotherSite() ? "framed" : "kept";
 }
+
+/** Return the name under which a tab holds what is this visitor's alone: its browser has a visitor of its own. */
+export function ofMe(name) {
+  if (!isFirstVisit()) visitor();
+  return isByAddress ? `${name}_${me}` : name;
+}
+
+// Of this visitor, beyond the lifetime of a tab; without storage, or by a personal address, for the lifetime of the tab.
+export const lasting = {
+  get: (name) => tab.get(ofMe(name)) || (isByAddress ? null : kept.get(name)),
+  set(name, text) {
+    tab.set(ofMe(name), text);
+    if (!isByAddress) kept.set(name, text);
+  },
+  remove(name) {
+    tab.remove(ofMe(name));
+    if (!isByAddress) kept.remove(name);
+  },
+};
 
 /** Whether this page was opened by a personal address of which a part is missing, and so leads to nobody. */
 export function isAddressCut() {
