@@ -59,6 +59,32 @@ test("a page that goes deletes what waits", () => {
   assert.deepEqual(erased, ["1"]);
 });
 
+test("many are deleted a few at a time, and all that is left once the page goes", async () => {
+  const many = Array.from({ length: 300 }, (_, index) => ({ id: `v${index}` }));
+  const answers = [];
+  const some = createDeletions({
+    erase: ({ id }) => new Promise((answer) => answers.push([id, answer])),
+    changed: () => {},
+  });
+  some.add(many);
+  some.finish();
+  assert.equal(answers.length, 50);
+  for (const [, answer] of answers.slice(0, 20)) answer(true);
+  for (let turn = 0; turn < 3; turn += 1) await null;
+  assert.equal(answers.length, 70);
+  assert.ok(!some.has("v0") && some.has("v69") && some.has("v299"));
+  some.add([{ id: "last" }]);
+  some.leave();
+  assert.deepEqual(
+    answers.map(([id]) => id),
+    [...many, { id: "last" }].map(({ id }) => id),
+  );
+  for (const [, answer] of answers) answer(true);
+  for (let turn = 0; turn < 3; turn += 1) await null;
+  assert.equal(answers.length, 301);
+  assert.ok(![...many, { id: "last" }].some(({ id }) => some.has(id)));
+});
+
 test("what is being deleted stays away until that has failed", async () => {
   isGone = false;
   deletions.add([first, second]);

@@ -362,7 +362,7 @@ export function gallery({ element, props }) {
   part("undo").addEventListener("click", undo);
   part("delete-now").addEventListener("click", deletions.finish);
   // Videos announced as deleted must not reappear on the next visit.
-  window.addEventListener("pagehide", deletions.finish);
+  window.addEventListener("pagehide", deletions.leave);
   part("everybody").hidden = !props.value?.is_owner;
   everybody.checked = Boolean(props.value?.is_owner && tab.get(EVERYBODY));
   everybody.addEventListener("change", () => {

@@ -1,6 +1,7 @@
 // Deletions that can be undone for a while: nothing is deleted until then.
 
 const UNDO_MS = 10000;
+const AT_ONCE = 50; // a browser refuses requests that may outlive their page beyond 256, and each has its own deadline
 
 /**
  * @template {{id: string}} Video
@@ -12,6 +13,8 @@ export function createDeletions({ erase, changed }) {
   /** @type {Video[]} */
   let waiting = [];
   const erasing = new Set(); // ids whose deletion is not answered yet
+  /** @type {Video[]} */
+  const due = []; // of these, the ones whose deletion is not requested yet
   /** @type {any} */
   let timer;
 
@@ -27,11 +30,24 @@ export function createDeletions({ erase, changed }) {
     const taken = take();
     for (const { id } of taken) erasing.add(id);
     changed(waiting);
-    for (const video of taken)
+    due.push(...taken);
+    eraseDue();
+  }
+
+  function eraseDue(atOnce = AT_ONCE) {
+    const underWay = erasing.size - due.length;
+    for (const video of due.splice(0, Math.max(0, atOnce - underWay)))
       erase(video).then((isGone) => {
         erasing.delete(video.id);
+        eraseDue();
         if (!isGone) changed(waiting);
       });
+  }
+
+  /** Request all deletions: the page closes. */
+  function leave() {
+    finish();
+    eraseDue(Number.POSITIVE_INFINITY);
   }
 
   function undo() {
@@ -58,5 +74,5 @@ export function createDeletions({ erase, changed }) {
 
   const has = (id) => erasing.has(id) || waiting.some((one) => one.id === id);
 
-  return { add, drop, has, finish, undo };
+  return { add, drop, has, finish, leave, undo };
 }
