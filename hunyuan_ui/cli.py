@@ -279,7 +279,8 @@ async def _finish(runner: JobRunner, job: Job, options: argparse.Namespace) -> i
         copy(kept, target)
     except OSError as error:
         reason = error.strerror or _WORDS["cli.cannot_be_written"]
-        sentence = _WORDS("cli.not_copied", kept=kept, target=target, reason=reason, command=_resume(job.id))
+        facts = {"kept": kept, "target": target, "reason": reason, "command": _resume(job.id)}
+        sentence = _WORDS.about(job)("cli.not_copied", **facts)
         return _not_copied(job, kept, sentence, options)
     facts = _facts(job, target)
     print_line(json.dumps(facts) if options.json else _WORDS("cli.made", file=target, facts=_described(facts)))
@@ -316,10 +317,10 @@ def _broken_off(job: Job, options: argparse.Namespace) -> int:
     if not job.is_active and job.status is not JobStatus.DONE:
         return _without_video(job, options)
     if job.status is JobStatus.DONE:
-        return _not_copied(job, None, _WORDS("cli.interrupted_when_made", command=_resume(job.id)), options)
+        return _not_copied(job, None, _WORDS.about(job)("cli.interrupted_when_made", command=_resume(job.id)), options)
     if options.json:
         print_line(json.dumps(_facts(job, None)))
-    if job.status is JobStatus.SUBMITTING:
+    if job.status is JobStatus.SUBMITTING and not job.is_preview:
         return say(_WORDS.about(job).sentence(JobProblem.from_code("interrupted")), Exit.UNKNOWN)
     if job.status is JobStatus.QUEUED:
         return say(_WORDS("cli.goes_on_later", command=_resume(job.id)), Exit.GOES_ON)

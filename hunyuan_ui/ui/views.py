@@ -161,8 +161,6 @@ def cut(text: str) -> str:
 
 def _title(view: JobView, say: Words) -> str:
     status = view.job.status
-    if view.phase is Phase.IN_SERVICE_QUEUE and view.job.is_preview:
-        return say["phase.in_preview_queue"]
     codes = {problem.code for problem in (view.note, view.job.problem) if problem is not None}
     if view.job.is_active or status is JobStatus.DONE:
         return say["phase.warming" if WARMING in codes else f"phase.{view.phase.value}"]

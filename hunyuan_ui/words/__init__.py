@@ -4,7 +4,7 @@ A text has placeholders in braces, optionally with a format: `{price:usd}`, `{fr
 sentence has the key `error.` and its code, the reason within it `reason.` and its own. If a text applies only to
 the hosted service, `engine.` and its key is the text for a self-hosted engine, and `public.` and its key the one
 for any reader of a public page. The variant depends on the start (`select_texts`), and for a job on the job
-(`Words.about`).
+(`Words.about`): of a local preview, which is free, it is the text of `preview.` and its key.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ LANGUAGE_COOKIE: Final = "hunyuan_language"
 LANGUAGE_PARAMETER: Final = "lang"
 
 _OF_ENGINE: Final = "engine."
+_OF_PREVIEW: Final = "preview."
 _TO_VISITORS: Final = "public."
 _PAGE_KEYS: Final = "page."
 _SCRIPTS: Final = (
@@ -109,18 +110,18 @@ class Words:
     Args:
         language: Name of a file in this folder, such as "en".
         table: Keys to texts with placeholders.
-        of_engine: Whether the texts are for a self-hosted engine or the hosted service; None as set by `select_texts`.
+        maker: Prefix of the texts for what makes a video, empty for the hosted service; None as `select_texts` set it.
     """
 
-    def __init__(self, language: str, table: Mapping[str, str], *, of_engine: bool | None = None) -> None:
+    def __init__(self, language: str, table: Mapping[str, str], *, maker: str | None = None) -> None:
         self.language = language
         self._table = table
-        self._of_engine = of_engine
+        self._maker = maker
         self._filled = _Filled(self)
 
     def __getitem__(self, key: str) -> str:
-        of_engine = _start.has_engine if self._of_engine is None else self._of_engine
-        beside = (_TO_VISITORS if _start.is_public else "", _OF_ENGINE if of_engine else "")
+        of_start = _OF_ENGINE if _start.has_engine else ""
+        beside = (_TO_VISITORS if _start.is_public else "", of_start if self._maker is None else self._maker)
         return next((text for before in beside if before and (text := self._table.get(before + key))), self._table[key])
 
     def __call__(self, key: str, /, **facts: object) -> str:
@@ -128,8 +129,9 @@ class Words:
         return self._filled.vformat(self[key], (), facts)
 
     def about(self, job: Job) -> Words:
-        """Return the same words for the service of a job: a self-hosted engine or the hosted service."""
-        return Words(self.language, self._table, of_engine=job.is_at_engine)
+        """Return the same words for what makes a job: the local preview, a self-hosted engine or the hosted service."""
+        maker = _OF_PREVIEW if job.is_preview else _OF_ENGINE if job.is_at_engine else ""
+        return Words(self.language, self._table, maker=maker)
 
     def __contains__(self, key: object) -> bool:
         return key in self._table

@@ -76,7 +76,7 @@ def engine_start() -> Iterator[None]:
 
 def speaks_of_service(language: str) -> set[str]:
     say = words(language)
-    keys = [key for key in say if not key.startswith((OF_ENGINE, "setting."))]
+    keys = [key for key in say if not key.startswith((OF_ENGINE, "preview.", "setting."))]
     return {key for key in keys if OF_SERVICE[language].search(say[key])}
 
 

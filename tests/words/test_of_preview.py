@@ -1,0 +1,73 @@
+"""Of a local preview, which is free, no text says that it was or may be charged, in any language."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import product
+from string import Formatter
+from typing import Final
+
+import pytest
+
+from hunyuan_ui.errors import ALSO_WHEN_SENT, code_when_sent
+from hunyuan_ui.estimate import estimate
+from hunyuan_ui.job import JobProblem, JobStatus, Phase
+from hunyuan_ui.jobs import JobView
+from hunyuan_ui.ui.views import as_json
+from hunyuan_ui.words import Words, languages, words
+from tests.stored_jobs import job
+
+OF_PREVIEW: Final = "preview."
+OF_MONEY: Final = {
+    "en": re.compile(r"(?<!Nothing was )charged|\bpaid|\bpay\b|account|the service\b", re.I),
+    "zh": re.compile(r"(?<!没有)收费|扣费|付费|账户|服务(?!器)"),
+}
+# What neither the local endpoint answers nor its client raises: a key's and an engine's troubles, a failure there.
+OF_OTHERS: Final = re.compile("tls|rate_limited|key|not_allowed|engine|job_failed")
+CODES: Final = [
+    *(code_when_sent(code) for code in sorted(ALSO_WHEN_SENT) if not OF_OTHERS.search(code)),
+    *("bucket_conflict", "bucket_garbled", "no_room_for_video", "video_not_written", "download_failed", "bad_answer"),
+    *("ledger_put_back", "preview_gone"),
+]
+
+
+def places(text: str) -> set[tuple[str, str | None]]:
+    return {(name, way) for _, name, way, _ in Formatter().parse(text) if name is not None}
+
+
+@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("status", list(JobStatus))
+def test_no_card_of_a_preview_speaks_of_a_charge_or_of_the_service(
+    status: JobStatus, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Words, "sentence", lambda say, problem: say[f"error.{problem.code}"])
+    stored = job(payer="nobody", status=status, request_id="r-1234567", reserved_microusd=0)
+    for phase, code in product(Phase if stored.is_active else [Phase.ENDED], CODES):
+        problem = JobProblem.from_code(code)
+        ended = None if stored.is_active else problem
+        view = JobView(
+            replace(stored, problem=ended), phase, 9.0, estimate(stored.request), note=problem, retry_in_s=3.0
+        )
+        told = as_json(view, words(language))
+        said = " ".join([told["phase_text"], told["usual_text"], told["note_text"]])
+        assert not OF_MONEY[language].search(said), said
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_text_of_a_preview_stands_for_another_one_and_needs_no_more_facts(language: str) -> None:
+    say = words(language)
+    own = [key for key in say if key.startswith(OF_PREVIEW)]
+    assert own
+    for key in own:
+        instead = key.removeprefix(OF_PREVIEW)
+        assert say[key] != say[instead], key
+        assert places(say[key]) <= places(say[instead]), key
+        assert not OF_MONEY[language].search(say[key]), key
+
+
+def test_the_preview_is_a_jobs_and_no_starts() -> None:
+    say = words().about(job(payer="nobody"))
+    assert say["phase.in_service_queue"] == "In the queue"
+    assert say.about(job())["phase.in_service_queue"] == words()["phase.in_service_queue"] == "In the service's queue"
+    assert say.about(job(dialect="openai"))["phase.in_service_queue"] == "In the engine's queue"
