@@ -10,13 +10,13 @@ import gradio as gr
 from gradio.context import get_blocks_context
 from gradio.data_classes import FileData
 
-from hunyuan_ui.errors import PRICE_REFUSALS, AccessError, HunyuanUIError, InvalidRequestError, SpendLimitError
+from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, SpendLimitError
 from hunyuan_ui.file_type import BY_SUFFIX
 from hunyuan_ui.job import Job, JobStatus, Payer, Visitor, is_id, new_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.prompt_list import MOST_BYTES, MOST_ROWS
 from hunyuan_ui.request import Parameter, VideoRequest, parameters
-from hunyuan_ui.ui.batch import SUBMIT_MANY, BatchCalls
+from hunyuan_ui.ui.batch import SUBMIT_MANY, BatchCalls, refusal_of_call
 from hunyuan_ui.ui.error_boundary import Event, page_event
 from hunyuan_ui.ui.form import request_from, signature_of
 from hunyuan_ui.ui.mcp_results import NO_TOOL, readable_by_agents
@@ -143,9 +143,7 @@ class ApiCalls:
                 is_logged_in=login_of(caller, self._runner.settings) != "",
             )
         except SpendLimitError as error:
-            if error.code not in PRICE_REFUSALS:
-                raise
-            raise SpendLimitError("over_most_usd", price=error.facts["price"], limit=error.facts["shown"]) from None
+            raise refusal_of_call(error) from None
 
     def _call(self, caller: gr.Request | None, handle: str | None, video_request: VideoRequest | None = None) -> Call:
         """Return the job and the caller: identified by a secret of theirs, never by the id, which others may see.

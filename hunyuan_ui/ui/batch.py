@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from hunyuan_ui.errors import AccessError, InvalidRequestError
+from hunyuan_ui.errors import PRICE_REFUSALS, AccessError, InvalidRequestError, SpendLimitError
 from hunyuan_ui.job import JobStatus, Visitor, is_id
 from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
 from hunyuan_ui.jobs.batch_files import csv_of, zip_of
@@ -98,7 +98,10 @@ class BatchCalls:
         result = await checked(self._runner, found, order, say_for(caller))
         if found.faults or only_check:
             return {**result, "is_sent": False}
-        view = await self._runner.batches.start(found, order)
+        try:
+            view = await self._runner.batches.start(found, order)
+        except SpendLimitError as error:
+            raise refusal_of_call(error) from None
         return {**result, "is_sent": True, "status": self._status(view, say_for(caller))}
 
     async def status_many(
@@ -130,6 +133,13 @@ class BatchCalls:
             else:
                 token = self._runner.videos.token(LISTS)  # everybody is the owner
         return self._runner.visitor(token, address_of(caller))
+
+
+def refusal_of_call(error: SpendLimitError) -> SpendLimitError:
+    """Return a refusal as a program can act on it: it was shown no price, and has nothing to confirm one with."""
+    if error.code in PRICE_REFUSALS:
+        return SpendLimitError("over_most_usd", price=error.facts["price"], limit=error.facts["shown"])
+    return SpendLimitError("over_video_limit", **error.facts) if error.code == "confirm_price" else error
 
 
 async def checked(runner: JobRunner, found: PromptList, order: Order, say: Words) -> dict[str, Any]:

@@ -303,3 +303,16 @@ def test_the_page_sends_lists_as_long_as_they_may_be_and_long_texts_nowhere_else
     assert [fault["line"] for fault in long.json()["faults"]] == [0]
     assert ask(owned, "check", **wish, prompts="x" * (3 * MOST_BYTES)).status_code == 413
     assert ask(owned, f"{'0' * 32}/stop", prompts="x" * 70_000).status_code == 413
+
+
+def test_a_program_is_not_told_to_confirm_a_price_with_what_only_the_page_has(owned: RunningApp) -> None:
+    large = {"prompt": "a fox", "width": 1280, "height": 1280, "video_length": 129, "infer_steps": 70}
+    for function, values in (
+        ("generate", large),
+        ("submit", large),
+        ("submit_many", {"prompts": json.dumps(large), "name": "large", "budget_usd": 100.0}),
+    ):
+        said = call(owned, function, None, **values)
+        assert "above the limit of $5.00" in said, said
+        assert "choose fewer frames" in said, said
+        assert "confirm" not in said, said
