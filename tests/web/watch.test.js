@@ -346,6 +346,20 @@ test("a retry takes its predecessor away in every tab, and renews the price", as
   assert.deepEqual(answered, ["refresh"]);
 });
 
+test("a lost video's card makes way for another one that is made, and comes back when that has ended", async () => {
+  browser.emit("returned");
+  await jobs(job("a"));
+  browser.emit("returned");
+  await jobs();
+  await one("a", ended("a", { status: "lost", can_look_again: true }));
+  browser.emit("sending", "b");
+  card.receive({ token: TOKEN, is_new: true, job: "b", told: [job("b")] });
+  assert.equal(card.part("ended").hidden, true);
+  await browser.answer("jobs/b?within_s=1", { version: "1", ...done("b") });
+  assert.deepEqual([card.part("ended").hidden, card.part("look").hidden], [false, false]);
+  assert.equal(card.part("ended-prompt").textContent, "a");
+});
+
 test("a lost job that is looked for again is followed again, although its end was read", async () => {
   const heard = browser.hear("ready");
   browser.emit("returned");

@@ -50,8 +50,19 @@ export function createEnded(card, part, does) {
     if (!ended || id !== ended.id) return;
     ended = null;
     if (covered.length) return keepingFocus(card, () => show(covered.pop()));
+    close();
+  }
+
+  function close() {
     keepingFocus(card, () => (part("ended").hidden = true));
     does.change();
+  }
+
+  function makeWay() {
+    if (!ended || ended.id !== making) return;
+    if (PAID.includes(ended.status)) covered.push(ended);
+    ended = null;
+    close();
   }
 
   part("look").addEventListener("click", () => does.lookAgain(ended.id, part("look")));
@@ -65,11 +76,10 @@ export function createEnded(card, part, does) {
     show,
     hide,
     id: () => ended?.id,
-    /**
-     * Note that a click saw this card; when its job exists, the card is removed, unless it shows another by then, or one
-     * that may have cost something: nothing else on the page leads to that.
-     */
-    noteSeen: () => (making = ended && !PAID.includes(ended.status) ? ended.id : null),
-    makeWay: () => hide(making),
+    /** Note that a click saw this card; when its job exists, the card makes way, unless it shows another by then. */
+    noteSeen: () => (making = ended?.id),
+    makeWay,
+    /** Show what has made way and may have cost something: nothing else on the page leads to it. */
+    comeBack: () => !ended && covered.length && show(covered.pop()),
   };
 }

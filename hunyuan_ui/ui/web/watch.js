@@ -210,6 +210,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     if (focus) card.dataset.late = focus.is_late;
     others = arranged.others.filter((job) => !together.has(job.id));
     showOthers(others);
+    if (!focus) ended.comeBack();
     stand();
     underWay.draw(focus, resting);
   }
