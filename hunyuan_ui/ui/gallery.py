@@ -41,10 +41,11 @@ def build_gallery(runner: JobRunner) -> Gallery:
     """Place My videos and its two dialogs.
 
     Args:
-        runner: Of this page; on a private run its owner may see the videos of all visitors.
+        runner: Of this page; on a private run its owner may see the videos of all visitors. If a restart wipes the disk,
+            nobody is told that they stay.
     """
     grid = part("gallery")
-    grid.value = {"is_owner": not runner.settings.is_public}
+    grid.value = {"is_owner": not runner.settings.is_public, "is_wiped": runner.settings.forgets_videos}
     viewer = part("viewer")
     viewer.value = {"sides": SIDES, "rates": RATES, "fields": list(VideoRequest.model_fields)}
     compare = part("compare")

@@ -298,3 +298,15 @@ async def test_what_is_still_being_made_is_not_told_as_gone(shelf: Shelf, code: 
     with patch.object(shelf.runner, "delete", side_effect=AccessError(code)):  # begun again since it was listed
         told = await shelf.ask(f"videos/{video['id']}", method="DELETE")
     assert (told.status_code, told.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("storage", "videos_url", "is_wiped"),
+    [("kept", None, False), ("lax", None, False), ("wiped", None, True), ("wiped", "s3://videos/here", False)],
+)
+async def test_the_page_knows_whether_a_restart_takes_its_videos(
+    shelf: Shelf, storage: Any, videos_url: str | None, is_wiped: bool
+) -> None:
+    there = replace(shelf.runner.settings, storage=storage, videos_url=videos_url)
+    with patch.object(shelf.runner, "settings", there):
+        assert gallery.build_gallery(shelf.runner).grid.value["is_wiped"] is is_wiped

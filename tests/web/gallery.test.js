@@ -97,6 +97,27 @@ for (const [status, isGone] of [
     assert.deepEqual(browser.said, isGone ? ["b"] : []);
   });
 
+test("a deletion without an answer is not said to have left the video untouched", async () => {
+  remove("b");
+  await wait(10000);
+  browser.asked.at(-1).fail(new Error("no answer"));
+  await settled();
+  assert.deepEqual(ids(), ["a", "b", "c"]);
+  assert.equal(grid.part("line").textContent, "<gallery.delete_unanswered>");
+});
+
+test("where a restart wipes the disk, nobody is told that videos stay after one", async () => {
+  for (const [value, key] of [
+    [{ is_owner: false, is_wiped: true }, "gallery.empty_help_wiped"],
+    [{ is_owner: true, is_wiped: true }, "gallery.empty_help_wiped"],
+    [{ is_owner: false, is_wiped: false }, "gallery.empty_help"],
+    [{ is_owner: true, is_wiped: false }, "gallery.empty_help_owner"],
+  ]) {
+    await open([], value);
+    assert.equal(grid.part("nothing-help").textContent, `<${key}>`);
+  }
+});
+
 test("only a deletion takes the focus to its undoing, not what becomes of an earlier one", async () => {
   const undo = grid.part("undo");
   remove("a");

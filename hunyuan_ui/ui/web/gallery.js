@@ -101,6 +101,7 @@ export function gallery({ element, props }) {
   const emptyLead = () => (isFiltered() ? "gallery.none_such" : "gallery.empty");
 
   function emptyHelp() {
+    if (props.value?.is_wiped) return "gallery.empty_help_wiped";
     if (props.value?.is_owner) return everybody.checked ? "gallery.empty_help" : "gallery.empty_help_owner";
     return keeping() === "kept" ? "gallery.empty_help" : "gallery.empty_help_address";
   }
@@ -269,7 +270,7 @@ export function gallery({ element, props }) {
     const answer = await ask(`videos/${video.id}`, { method: "DELETE", keepalive: true });
     const isGone = answer.isOk || answer.httpStatus === 404;
     if (isGone) emit("deleted", video.id);
-    else say(answer.problem || words["export.unreachable"], true);
+    else say(answer.problem || words["gallery.delete_unanswered"], true);
     return isGone;
   }
 
