@@ -41,8 +41,8 @@ def build_gallery(runner: JobRunner) -> Gallery:
     """Place My videos and its two dialogs.
 
     Args:
-        runner: Of this page; on a private run its owner may see the videos of all visitors. If a restart wipes the disk,
-            nobody is told that they stay.
+        runner: Of this page; on a private run its owner may see the videos of all visitors. If a restart wipes the
+            disk, nobody is told that they stay.
     """
     grid = part("gallery")
     grid.value = {"is_owner": not runner.settings.is_public, "is_wiped": runner.settings.forgets_videos}

@@ -172,7 +172,7 @@ class OwnerEvents:
         actions, settings = self._runner.owner, self._runner.settings
         waiting = await actions.waiting_for_visitor(owner)
         # The account's balance may reveal whether a job was charged.
-        balance = await self._balance(owner, say) if read.unknown or read.doubtful else ""
+        balance = await self._balance(owner, say) if read.unknown or read.doubtful else []
         return {
             **_closed(self._runner),
             "needs_proof": False,
@@ -186,7 +186,9 @@ class OwnerEvents:
             "axis": axis_of([day["usd"] for day in read.days], settings, say),
             "days": read.days,
             "sum": read.sum,
-            "unknown": [{**self._acts(job), "text": _unsettled(job, say) + balance} for job in read.unknown],
+            "unknown": [
+                {**self._acts(job), "text": say.joined([_unsettled(job, say), *balance])} for job in read.unknown
+            ],
             "doubtful": [self._doubt(job, balance, say) for job in read.doubtful],
             "waiting": _waiting(waiting, say) if waiting else None,
             "replicas": replica_lines(read.replicas, say),
@@ -213,12 +215,12 @@ class OwnerEvents:
             return await asyncio.wait_for(self._runner.owner.engine(owner), _BALANCE_WITHIN_S)
         return None
 
-    async def _balance(self, owner: Visitor, say: Words) -> str:
+    async def _balance(self, owner: Visitor, say: Words) -> list[str]:
         with suppress(asyncio.TimeoutError):
             credits_usd = await asyncio.wait_for(self._runner.owner.credits(owner), _BALANCE_WITHIN_S)
             if credits_usd is not None:
-                return " " + say("owner.balance", credits=say.money(credits_usd))
-        return ""
+                return [say("owner.balance", credits=say.money(credits_usd))]
+        return []
 
     def _warnings(self, spending: Spending, say: Words) -> list[str]:
         # A damaged ledger is reported next to the button that resumes spending.
@@ -247,7 +249,7 @@ class OwnerEvents:
         size = say("owner.size", width=made.width, height=made.height, frames=made.frames)
         if job.differs:
             width, height = job.request.real_size
-            size += " " + say("owner.asked", width=width, height=height, frames=job.request.video_length)
+            size = say.joined([size, say("owner.asked", width=width, height=height, frames=job.request.video_length)])
         # On a public run a visitor's prompt is not shown to the owner.
         return size if self._runner.settings.is_public else f"{size} · {cut(job.request.prompt)}"
 
@@ -261,7 +263,7 @@ class OwnerEvents:
             "can": {"correct": can_correct, **can},
         }
 
-    def _doubt(self, job: Job, balance: str, say: Words) -> dict[str, Any]:
+    def _doubt(self, job: Job, balance: list[str], say: Words) -> dict[str, Any]:
         named = float(job.notes["named_usd"])
         is_amount = 0 <= named <= MOST_USD
         facts = {
@@ -269,11 +271,10 @@ class OwnerEvents:
             "named": say.money(named) if is_amount else say("owner.over", most=say.money(MOST_USD)),
             "counted": say.money(job.counted_microusd / MICRO),
         }
-        text = say("owner.doubt", **facts)
-        if job.is_active:
-            text += " " + say["owner.doubt_active"]
+        still = [say["owner.doubt_active"]] if job.is_active else []
+        text = say.joined([say("owner.doubt", **facts), *still, *balance])
         acts = self._acts(job)
-        return {**acts, "text": text + balance, "can": {**acts["can"], "confirm": acts["can"]["correct"] and is_amount}}
+        return {**acts, "text": text, "can": {**acts["can"], "confirm": acts["can"]["correct"] and is_amount}}
 
     def _may_open(self, job: Job, owner: Visitor) -> bool:
         # On a public run the owner may not see visitors' videos, as with their prompts.
@@ -346,7 +347,7 @@ def history_lines(state: HistoryState, say: Words) -> dict[str, Any]:
     if state.is_key_paused:
         lines.append(say["owner.history.rests"])
     return {
-        "text": " ".join(lines),
+        "text": say.joined(lines),
         "wants_word": state.is_needed and not state.is_read,
         "key_rests": state.is_key_paused,
     }
@@ -394,10 +395,10 @@ def _is_word(job: Job) -> bool:
 
 def _waiting(jobs: list[Job], say: Words) -> dict[str, Any]:
     not_sent = sum(job.status is JobStatus.QUEUED for job in jobs)
-    text = say("owner.waiting_text", count=len(jobs), when=utc(min(job.created_at for job in jobs)))
+    lines = [say("owner.waiting_text", count=len(jobs), when=utc(min(job.created_at for job in jobs)))]
     if not_sent < len(jobs):
-        text += " " + say("owner.waiting_sent", count=len(jobs) - not_sent)
-    return {"text": text, "can_end": not_sent > 0}
+        lines.append(say("owner.waiting_sent", count=len(jobs) - not_sent))
+    return {"text": say.joined(lines), "can_end": not_sent > 0}
 
 
 def _correction(job: Job, entry: dict[str, Any], say: Words) -> str:

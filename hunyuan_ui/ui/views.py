@@ -185,7 +185,7 @@ def _note(view: JobView, say: Words, *, is_late: bool) -> str:
         notes.append(_when(view, say))
     if is_late:
         notes.append(say["wait.late"])
-    return " ".join(notes)
+    return say.joined(notes)
 
 
 def _when(view: JobView, say: Words) -> str:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
@@ -154,6 +154,10 @@ class Words:
             if not stored:
                 raise
             return stored
+
+    def joined(self, sentences: Sequence[str]) -> str:
+        """Return sentences as one text; Chinese ones follow each other without a space."""
+        return reduce(lambda text, sentence: self("page.sentences", first=text, next=sentence), sentences or [""])
 
     def label(self, field: object) -> str:
         """Return the label of a request's field; other values keep their name in the API."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hunyuan_ui.estimate import engine_estimate, estimate
-from hunyuan_ui.job import JobStatus, Payer, Phase
+from hunyuan_ui.job import JobProblem, JobStatus, Payer, Phase
 from hunyuan_ui.jobs import JobView
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
@@ -90,3 +90,11 @@ def test_a_job_that_an_engine_lost_is_sent_again_at_its_own_price_and_is_in_no_a
     told = ending_of(replace(view_of(job=job(status=JobStatus.LOST, dialect="openai")), usual=usual), PRIVATE, words())
     assert told["again_text"] == f"Try again · {words().price(usual)}"
     assert (told["most_usd"], told["account_url"]) == (usual.high_usd, "")
+
+
+@pytest.mark.parametrize(("language", "between"), [("en", " "), ("zh", "")])
+def test_sentences_follow_each_other_as_the_language_writes_them(language: str, between: str) -> None:
+    say = words(language)
+    note = JobProblem.from_code("rate_limited", seconds=30)
+    told = as_json(view_of(phase=Phase.PAUSED, note=note, retry_in_s=30.0), say)
+    assert told["note_text"] == say.sentence(note) + between + say("wait.retry_in", seconds=30)

@@ -4,11 +4,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { newBrowser } from "./stand_in.js";
 
-const said = { said: "{action}: {prompt}, {count} video{count:s}" };
+const said = { sentences: "{first} {next}", said: "{action}: {prompt}, {count} video{count:s}" };
 newBrowser().window.hunyuanWords = { en: said, zh: said };
-const { filled } = await import("../../hunyuan_ui/ui/web/language.js");
+const { filled, joined } = await import("../../hunyuan_ui/ui/web/language.js");
 
 test("a text with the signs of a replacement or of a place stays as it is", () => {
   for (const prompt of ["$& $1 $$", "{action} {count:s}"])
     assert.equal(filled("said", { action: "Delete", count: 1, prompt }), `Delete: ${prompt}, 1 video`);
+});
+
+test("sentences become one text, without those that there are not", () => {
+  assert.equal(joined(["One.", false, "Two.", "", "Three."]), "One. Two. Three.");
+  assert.equal(joined([false, "Two."]), "Two.");
+  assert.deepEqual([joined([]), joined([false])], ["", ""]);
 });

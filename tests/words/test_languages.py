@@ -23,6 +23,7 @@ NOT_CHINESE = {
         "app.title",
         "page.language",
         "page.line_action",
+        "page.sentences",
         "export.gif",
         "result.made",
         "result.cost",

@@ -3,7 +3,7 @@
 import { isAddressCut, address as personalAddress } from "./browser_storage.js";
 import { copySelected, fill, piecesOf } from "./dom.js";
 import { on, onReturn } from "./events.js";
-import { words } from "./language.js";
+import { joined, words } from "./language.js";
 import { arrived, keeping } from "./server.js";
 
 export function address({ element }) {
@@ -13,9 +13,9 @@ export function address({ element }) {
 
   function show() {
     const kept = keeping();
-    const told = [isAddressCut() && words["address.cut"], words[`address.${kept}`]].filter(Boolean);
-    section.hidden = !told.length;
-    part("text").textContent = told.join(" ");
+    const told = joined([isAddressCut() && words["address.cut"], words[`address.${kept}`]]);
+    section.hidden = !told;
+    part("text").textContent = told;
     part("copy").hidden = kept === "kept";
   }
 

@@ -4,7 +4,7 @@ import { closedBeside, closedByBack, openAfterReload } from "./back_button.js";
 import { correction, frameOf, framesOf, isRested, leaderOf, timeOf, timesOf } from "./compare_sync.js";
 import { fill, loadFile, node, piecesOf, prefersCalm, showUnbroken, unload } from "./dom.js";
 import { emit, on } from "./events.js";
-import { filled, words } from "./language.js";
+import { filled, joined, words } from "./language.js";
 import { sayWhyUnplayed } from "./playback_failure.js";
 import { ask, filesOf } from "./server.js";
 import { languageOf, nameOf } from "./text_language.js";
@@ -169,7 +169,7 @@ export function compare({ element, props }) {
 
   function sayUnplayed(index, text) {
     unplayed[index] = text;
-    part("line").textContent = unplayed.filter(Boolean).join(" ");
+    part("line").textContent = joined(unplayed);
   }
 
   function empty() {

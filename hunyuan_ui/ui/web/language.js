@@ -19,6 +19,10 @@ export const filled = (key, /** @type {Object<string, any>} */ values) =>
     words[key],
   );
 
+/** Return the given ones of sentences as one text. @param {(string | false)[]} sentences */
+export const joined = (sentences) =>
+  sentences.reduce((first, next) => (first && next ? filled("sentences", { first, next }) : first || next), "") || "";
+
 function held(store) {
   let value = "";
   store.subscribe((now) => (value = String(now)))();

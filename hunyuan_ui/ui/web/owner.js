@@ -4,7 +4,7 @@ import { tab } from "./browser_storage.js";
 import { createDollars } from "./dollars_plot.js";
 import { fill, node, onSecret, onSubmit, piecesOf, showText } from "./dom.js";
 import { emit, on, onReturn } from "./events.js";
-import { words } from "./language.js";
+import { joined, words } from "./language.js";
 import { steady } from "./misdirected_press.js";
 import { createOwnersJobs, nameColumns } from "./owner_jobs.js";
 import { arrived } from "./server.js";
@@ -89,7 +89,7 @@ export function owner({ element, props, trigger, watch }) {
     part("paused").hidden = !value.is_paused;
     part("limits").replaceChildren(...value.limits.map((text) => node("li", text)));
     part("warned").hidden = value.warnings.length === 0;
-    part("warnings").textContent = value.warnings.join(" ");
+    part("warnings").textContent = joined(value.warnings);
     part("clock").hidden = !value.is_clock_wrong;
     list("unknown", value.unknown, jobs.unsettled, "unsettled");
     list("doubtful", value.doubtful, jobs.doubt, "doubts");
