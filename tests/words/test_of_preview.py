@@ -66,6 +66,14 @@ def test_a_text_of_a_preview_stands_for_another_one_and_needs_no_more_facts(lang
         assert not OF_MONEY[language].search(say[key]), key
 
 
+@pytest.mark.parametrize("language", languages())
+def test_no_notification_of_a_previews_end_speaks_of_a_charge(language: str) -> None:
+    say = words(language).about(job(payer="nobody"))
+    for status in ("done", "failed", "lost", "unknown"):
+        said = say(f"notify.{status}", price=say["notify.free"], job="0123abcd")
+        assert not OF_MONEY[language].search(said), said
+
+
 def test_the_preview_is_a_jobs_and_no_starts() -> None:
     say = words().about(job(payer="nobody"))
     assert say["phase.in_service_queue"] == "In the queue"
