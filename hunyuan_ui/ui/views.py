@@ -18,6 +18,7 @@ SHORT_WAIT_S: Final = 30.0
 SOON_S: Final = 5.0  # a nearer start is shown only as its place in the queue
 
 _MOVING: Final = frozenset({Phase.SENT, Phase.IN_SERVICE_QUEUE, Phase.RENDERING, Phase.RECONNECTING, Phase.DOWNLOADING})
+_NEED_KEY: Final = frozenset({"key_forgotten", "key_forgotten_unsent", "key_other"})  # which only its visitor has
 _PROMPT_SHOWN: Final = 240  # characters, more than fit on two lines
 
 
@@ -43,6 +44,7 @@ def as_json(view: JobView, say: Words) -> dict[str, Any]:
         "retry_in_s": view.retry_in_s,
         "can_cancel": job.status is JobStatus.QUEUED,
         "can_stop": view.can_stop,
+        "needs_key": view.note is not None and view.note.code in _NEED_KEY,
         "can_ask": job.status in AT_SERVICE and view.retry_in_s is not None,
         "can_look_again": view.can_look_again,
         "phase": view.phase.value,

@@ -98,3 +98,19 @@ def test_sentences_follow_each_other_as_the_language_writes_them(language: str, 
     note = JobProblem.from_code("rate_limited", seconds=30)
     told = as_json(view_of(phase=Phase.PAUSED, note=note, retry_in_s=30.0), say)
     assert told["note_text"] == say.sentence(note) + between + say("wait.retry_in", seconds=30)
+
+
+@pytest.mark.parametrize(
+    ("code", "needs_key"),
+    [
+        ("key_forgotten", True),
+        ("key_forgotten_unsent", True),
+        ("key_other", True),
+        ("owner_key_other", False),
+        ("unreachable_sent", False),
+        (None, False),
+    ],
+)
+def test_the_page_knows_which_jobs_go_on_only_with_their_visitors_key(code: str | None, needs_key: bool) -> None:
+    note = None if code is None else JobProblem.from_code(code, reason="the connection broke")
+    assert as_json(view_of(phase=Phase.PAUSED, note=note), words())["needs_key"] is needs_key

@@ -340,6 +340,18 @@ test("a visitor whose videos are found again without an address is offered none,
   assert.deepEqual([card.part("keep").textContent, card.part("address").hidden], ["<keep.kept>", true]);
 });
 
+test("whoever must bring a key again for a job is not told that the tab can be closed", async () => {
+  for (const needs_key of [true, false]) {
+    browser.emit("returned");
+    await jobs(job("a", { needs_key }));
+    assert.equal(card.part("keep").textContent, needs_key ? "" : "<keep.kept>");
+    card.part("stop").click();
+    assert.equal(card.part("stopped-keep").textContent, needs_key ? "" : "<keep.kept>");
+    card.part("again").click();
+    await jobs(job("a", { needs_key }));
+  }
+});
+
 test("a retry takes its predecessor away in every tab, and renews the price", async () => {
   card.receive({ token: TOKEN, is_new: true, job: "b", told: [], again_of: "a" });
   assert.deepEqual(browser.said, ["new job", { dismissed: "a" }]);

@@ -17,8 +17,9 @@ export function createUnderWay(part, isPublic, say) {
   let seenAt = 0;
   const hasAddress = () => isPublic() && keeping() !== "kept";
 
-  // How the job is found again after closing the page; the text must be true of this browser.
-  function keepText() {
+  // How the job is found again after closing the page; the text must be true of this browser, and of the job.
+  function keepText({ needs_key: needsKey }) {
+    if (needsKey) return ""; // it does not go on by itself
     if (keeping() === "kept") return words["keep.kept"];
     if (!hasAddress()) return words["keep.everybody"];
     return words[keeping() === "nothing" ? "keep.nothing" : "keep.address"];
@@ -31,7 +32,7 @@ export function createUnderWay(part, isPublic, say) {
     seenAt = performance.now();
     if (!job) {
       showWritten(part("stopped-prompt"), resting ? resting.prompt : "");
-      part("stopped-keep").textContent = keepText();
+      part("stopped-keep").textContent = keepText(resting || {});
       if (!document.hidden) setTitle("");
       return;
     }
@@ -39,7 +40,7 @@ export function createUnderWay(part, isPublic, say) {
     part("usual").textContent = job.usual_text;
     part("note").textContent = job.note_text;
     showWritten(part("prompt"), job.prompt);
-    part("keep").textContent = keepText();
+    part("keep").textContent = keepText(job);
     part("address").hidden = !hasAddress();
     part("ask").hidden = !job.can_ask;
     part("cancel").hidden = !job.can_cancel && !job.can_stop;
