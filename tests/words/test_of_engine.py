@@ -163,3 +163,11 @@ def test_the_pages_scripts_say_it_too(language: str) -> None:
     said = words(language).of_scripts()
     assert said["owner.charged"] == words(language)["engine.owner.charged"]
     assert not [key for key in said if key.startswith(OF_ENGINE)]
+
+
+@pytest.mark.usefixtures("engine_start")
+@pytest.mark.parametrize("code", ["breaker_open", "breaker_open_queued"])
+def test_runs_without_a_video_are_not_called_paid_at_an_engine(code: str) -> None:
+    # Its time may be free, and nothing of it is paid for by a job.
+    assert not re.search(r"\bpaid\b|spending|cost", words("en")[f"error.{code}"])
+    assert not re.search("付费|花费|花钱", words("zh")[f"error.{code}"])

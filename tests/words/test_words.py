@@ -72,6 +72,7 @@ ALWAYS_SEVERAL = {
         "error.prices_changed",
     ),
     *("error.prices_not_shown", "error.list_without_videos", "error.breaker_open", "error.breaker_open_queued"),
+    *("engine.error.breaker_open", "engine.error.breaker_open_queued"),
     *("setting.code", "api.list_prompts", "reason.box_too_long", "reason.pictures_without_place"),
 }
 SEVERAL = re.compile(
