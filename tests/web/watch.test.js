@@ -398,6 +398,27 @@ test("a lost job that is looked for again is followed again, although its end wa
   assert.equal(browser.said.length, length);
 });
 
+test("a lost job that is looked for again elsewhere is no longer said to be lost", async () => {
+  const lost = ended("a", { status: "lost", can_look_again: true });
+  const lose = async () => {
+    browser.emit("returned");
+    await jobs(job("a"));
+    browser.emit("returned");
+    await jobs();
+    await one("a", lost);
+    assert.equal(card.part("ended").hidden, false);
+  };
+  await lose();
+  browser.hearsFromTab("hunyuan", "new job");
+  await jobs(job("a"));
+  assert.equal(card.part("ended").hidden, true);
+  browser.emit("returned");
+  await jobs();
+  await one("a", done("a"));
+  assert.equal(card.part("ended").hidden, true);
+  await lose(); // the end of another attempt is news
+});
+
 test("a job that is looked for again from its card is the one that is shown", async () => {
   browser.emit("returned");
   await jobs(job("a"));

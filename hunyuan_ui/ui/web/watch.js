@@ -210,6 +210,8 @@ export function watch({ element, props, trigger, watch: onChange }) {
     if (focus) card.dataset.late = focus.is_late;
     others = arranged.others.filter((job) => !together.has(job.id));
     showOthers(others);
+    // One that was looked for again, also in another tab or by the owner, has not ended any more.
+    for (const job of [focus, resting, ...arranged.others]) if (job) ended.hide(job.id);
     if (!focus) ended.comeBack();
     stand();
     underWay.draw(focus, resting);
