@@ -228,7 +228,7 @@ class JobRunner:
         return await shielded(self._cancel(job_id))
 
     async def retry_lost(self, job_id: str, visitor: Visitor, *, own_key: str | None = None) -> Job:
-        """Try to get a job's video now: end the wait before the next attempt, or resume a lost job.
+        """Try to get a job's video now, unless it is there: end the wait before the next attempt, or resume a lost job.
 
         Args:
             own_key: The visitor's own key, if their job needs it and they have not entered it before.
@@ -245,6 +245,8 @@ class JobRunner:
             if self._replicas is not None and job_id not in self._dispatcher.live:
                 await self._replicas.send_request(job_id, "ask")
             self._dispatcher.retry_now(job_id)
+            return job
+        if job.status is JobStatus.DONE:  # another page was first
             return job
         if not self.can_look_again(job):
             raise AccessError("cannot_look_again")
@@ -430,7 +432,7 @@ class JobRunner:
         looked_for = await self._services.writes.soon(self._services.ledger.retry_lost, job_id)
         if looked_for is None:
             job = await self._services.reads(self._services.ledger.get, job_id)
-            if job is not None and job.is_active:
+            if job is not None and (job.is_active or job.status is JobStatus.DONE):
                 return job  # a concurrent call was first
             raise AccessError("cannot_look_again")
         if own_key is not None:

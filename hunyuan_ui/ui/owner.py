@@ -85,8 +85,8 @@ class OwnerEvents:
 
     async def look_again(self, event: gr.EventData, visitor: Visitor, say: Words) -> str:
         """Retry a lost video."""
-        await self._runner.retry_lost(await self._meant(event, visitor), visitor)
-        return say["owner.said.looking"]
+        job = await self._runner.retry_lost(await self._meant(event, visitor), visitor)
+        return say["owner.said.looking"] if job.is_active else ""  # its row shows that it was found
 
     async def end_waiting(self, _event: gr.EventData, visitor: Visitor, say: Words) -> str:
         """Cancel the jobs that wait for their visitor's key."""

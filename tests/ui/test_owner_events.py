@@ -248,6 +248,9 @@ async def test_a_lost_video_is_looked_for_again(runner: JobRunner) -> None:
     found = await runner.wait(lost.id, Visitor(lost.visitor), 30)
     assert found.status is JobStatus.DONE
     page_now = await events.event("look_again")(asking(), event(job=shown(runner, lost)), WHO)
+    assert (page_now["problem"], page_now["said"]) == ("", "")
+    assert [row["can"]["look_again"] for row in page_now["jobs"] if row["request"] == "request-0001"] == [False]
+    page_now = await events.event("look_again")(asking(), event(job=shown(runner, late)), WHO)
     assert "cannot be looked for again" in page_now["problem"]
 
 
