@@ -21,6 +21,8 @@ MAX_SEED: Final = 2**32 - 1
 # Format characters that reorder or hide text; a prompt with them would not read as displayed. The joiners U+200C and
 # U+200D are kept: emoji and several scripts need them.
 _HIDDEN: Final = {0x061C, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF}
+# Other line breaks and separators, as text processors copy them: they must not join two words.
+_BREAKS: Final = {0x0D: "\n", **dict.fromkeys((0x0B, 0x0C, *range(0x1C, 0x20), 0x85), " ")}
 _NORMALIZED_AT_MOST: Final = 20_000  # characters; NFC takes quadratic time on hostile text; longer ones are refused
 
 
@@ -28,7 +30,7 @@ def clean_text(text: str) -> str:
     """Return the text as NFC, without control or bidi-override characters and outer space."""
     kept = text
     if not text.isprintable():  # most prompts are, and ten thousand are read at startup
-        kept = "".join(filter(_is_shown, text.replace("\r\n", "\n").replace("\r", "\n")))
+        kept = "".join(filter(_is_shown, text.replace("\r\n", "\n").translate(_BREAKS)))
     if len(kept) <= _NORMALIZED_AT_MOST:
         kept = unicodedata.normalize("NFC", kept)
     return kept.strip()

@@ -230,6 +230,13 @@ def test_what_is_not_text_is_refused(field: str, value: object) -> None:
     assert words().sentence(error).startswith(words().label(field))
 
 
+@pytest.mark.parametrize("mark", ["\v", "\f", "\x1c", "\x1f", "\x85"])
+@pytest.mark.parametrize("text", ["a fox{}runs", "a fox.{}A river", "狐狸{}跑"])
+def test_a_text_processors_own_line_break_joins_no_words(mark: str, text: str) -> None:
+    assert clean_text(text.format(mark)) == text.format(" ")
+    assert clean_text(mark + text.format(mark) + mark) == text.format(" ")
+
+
 @given(st.text())
 def test_cleaning_is_done_after_one_time(text: str) -> None:
     cleaned = clean_text(text)
