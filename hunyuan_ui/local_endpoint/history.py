@@ -46,7 +46,7 @@ def page_of(jobs: list[RemoteJob], asked: Mapping[str, str]) -> tuple[list[Remot
         Refusal: 400, naming the invalid value.
     """
     last = _day(asked, "to_date", datetime.now(timezone.utc).date())
-    first = _day(asked, "from_date", last - _USUAL_SPAN)
+    first = _day(asked, "from_date", max(last, date.min + _USUAL_SPAN) - _USUAL_SPAN)
     if not timedelta(0) <= last - first <= _LONGEST_SPAN:
         raise Refusal(400, "from_date and to_date must be in order and at most 31 days apart")
     page, per_page = _whole(asked, "page", 1, 1_000_000), _whole(asked, "per_page", _USUAL_A_PAGE, MOST_A_PAGE)

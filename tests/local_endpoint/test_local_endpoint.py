@@ -192,6 +192,9 @@ def test_the_history_is_filtered_by_day_model_and_status(start: Start) -> None:
         ({"status": "PENDING"}, 0),
         ({"per_page": 100, "page": 2}, 0),
         ({"sort_by": "credits_deduction", "sort_order": "asc"}, 1),
+        ({"to_date": "0001-01-03"}, 0),
+        ({"from_date": "0001-01-01", "to_date": "0001-01-01"}, 0),
+        ({"from_date": "9999-12-31", "to_date": "9999-12-31"}, 0),
     ):
         listed = client.get("/inference-request/request-history", params=asked).json()
         assert len(listed["data"]) == count, asked
