@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import Metrics, RemoteState
+from hunyuan_ui.endpoint.retry_after import MILLISECONDS, moment
 from hunyuan_ui.request import FPS, VideoRequest
 
 VIDEOS: Final = "/v1/videos"
@@ -29,6 +30,7 @@ _LEAKS: Final = ("file_path", "file_paths", "output_path", "output_paths")
 _TEXTS: Final = ("message", "detail", "msg", "error", "code", "type")  # fields of an error with its message, best first
 _LINK: Final = re.compile(r"https?://[^\s\"'<>\\)\]]+")
 _CLOCKS_APART_S: Final = 60.0  # possible clock difference between two machines of one owner
+_ZONE: Final = re.compile(r"(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)$", re.IGNORECASE)
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:~-]{0,255}")
 _IDS: Final = ("id", "video_id", "task_id", "job_id")
 _ENVELOPES: Final = (*contract.ENVELOPES, "video")
@@ -203,16 +205,24 @@ def is_of(item: Mapping[str, Any], request: VideoRequest, sent_at: float) -> boo
         "num_inference_steps": request.infer_steps,
     }
     same = all(str(item[name]) == str(value) for name, value in sent.items() if item.get(name) is not None)
-    created = _moment(item.get("created_at"))
+    told = item.get("created_at")
+    created = None if _is_local(told) else _moment(told)
     is_young = created is None or created > sent_at - _CLOCKS_APART_S
     return item.get("prompt") is not None and job_id(item.get("id")) is not None and same and is_young
 
 
 def _moment(value: object) -> float | None:
-    """Return UTC seconds, or None."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    """Return UTC seconds of a number of (milli)seconds or of a date, taken as UTC if it names no zone; or None."""
+    if isinstance(value, str):
+        return moment(value[:80])
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1000 * MILLISECONDS:
         return None
-    return float(value) if 0 <= value < 1e11 else None
+    return value / 1000 if value >= MILLISECONDS else float(value)
+
+
+def _is_local(value: object) -> bool:
+    """Whether a date names no zone, and so may be of any clock."""
+    return isinstance(value, str) and not value.strip().replace(".", "").isdigit() and not _ZONE.search(value.strip())
 
 
 def _texts(value: object) -> Iterator[str]:
