@@ -16,7 +16,7 @@ from hunyuan_ui.endpoint.retry_after import LONGEST_S
 from hunyuan_ui.errors import EndpointError, SpendLimitError, StorageError
 from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.data_folder_watch import HOLDS, LOOK_EVERY_S, DataFolderWatch
-from hunyuan_ui.jobs.engine_jobs import wants_key
+from hunyuan_ui.jobs.engine_jobs import ENGINE_KEY, takes_key, wants_key
 from hunyuan_ui.jobs.job_run import JobRun
 from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.jobs.services import NeedsKeyError, Services
@@ -209,14 +209,18 @@ class Dispatcher:
         return self._balance_query is not None and not self._balance_query.done()
 
     async def _query_balance(self) -> None:
-        """Check with the free balance call whether a paused queue may continue; no paid job serves as the test."""
+        """Check with a free call whether a paused queue may continue."""
         pause = self._services.pause
         try:
-            credits_usd = await self._services.hosted.client.credits(self._services.keys.owner_key() or "")
+            if pause.problem is not None and pause.problem.code == ENGINE_KEY:
+                may_go_on = await takes_key(self._services)
+            else:
+                credits_usd = await self._services.hosted.client.credits(self._services.keys.owner_key() or "")
+                may_go_on = credits_usd > 0 and credits_usd >= self._needed_usd()
         except EndpointError as error:
             log.trouble("queue.still_stopped", code=error.code)
-            credits_usd = 0.0
-        if credits_usd > 0 and credits_usd >= self._needed_usd():
+            may_go_on = False
+        if may_go_on:
             log.event("queue.goes_on")
             pause.clear()
         elif pause.problem is not None:  # another process may have ended the pause

@@ -11,13 +11,14 @@ from typing import Final
 
 from hunyuan_ui import log
 from hunyuan_ui.endpoint.contract import Metrics
-from hunyuan_ui.errors import EndpointError, HunyuanUIError
+from hunyuan_ui.errors import AuthenticationError, EndpointError, HunyuanUIError
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.jobs.services import Services
 from hunyuan_ui.jobs.wait_times import WARMING, backoff_s
 from hunyuan_ui.settings import Settings
 
 STOPPED: Final = "engine_stopped"
+ENGINE_KEY: Final = "engine_key_refused"
 MOST_TIMES: Final = 10  # of the expected seconds, as for costs (docs/architecture.md 3)
 BELIEVED_S: Final = 3600.0  # reported by an engine, whatever is expected
 WARM_CHECK_S: Final = 5.0  # between two checks whether an engine has loaded its model
@@ -44,6 +45,22 @@ async def pause_unless_warm(services: Services, job: Job, key: str) -> bool:
         return True  # the POST will show it
     services.pause.until_warm(JobProblem.from_code(WARMING), WARM_CHECK_S)
     return False
+
+
+async def takes_key(services: Services) -> bool:
+    """Return whether the engine takes its key again, so that the queue may go on; whatever else is wrong, a POST shows.
+
+    Raises:
+        AuthenticationError: It still refuses it.
+    """
+    if services.engine is not None:
+        try:
+            await services.engine.client.check(services.keys.engine_key())
+        except AuthenticationError:
+            raise
+        except EndpointError:
+            pass
+    return True
 
 
 def can_be_stopped(job: Job) -> bool:

@@ -17,7 +17,6 @@ from hunyuan_ui.endpoint.contract import FILE_LIFE_S, RECORD_LIFE_S, HistoryRow,
 from hunyuan_ui.endpoint.download import save_bytes
 from hunyuan_ui.endpoint.segmind import BlockingAnswer, EndpointClient
 from hunyuan_ui.errors import (
-    AuthenticationError,
     DownloadError,
     EndpointError,
     EndpointStatusError,
@@ -26,7 +25,6 @@ from hunyuan_ui.errors import (
     JobFailedError,
     MediaError,
     OutcomeUnknownError,
-    OutOfCreditsError,
     RateLimitError,
     RequestExpiredError,
     StorageError,
@@ -44,6 +42,7 @@ from hunyuan_ui.jobs.wait_times import (
     SLOWEST_FETCH_S,
     SLOWEST_RETRY_S,
     backoff_s,
+    hold_queue,
     poll_wait_s,
 )
 from hunyuan_ui.ledger import CHARGED, NAMED, UNCONFIRMED
@@ -143,16 +142,17 @@ class JobRun:
                 self._services.pause.for_seconds(error.retry_after_s)
             await self._requeue(error, error.retry_after_s)
         except EndpointStatusError as error:
-            is_for_all = isinstance(error, (OutOfCreditsError, AuthenticationError)) and self._job.payer == "owner"
-            if is_for_all and not self._job.is_at_engine:
-                self._services.pause.until_fixed(JobProblem.of(error))
-            await self._commits.step(self._ledger.mark_failed, JobProblem.of(error))
+            if hold_queue(self._services.pause, self._job, error):
+                # Twice, so that the next job has its turn: this one may cost more than the account allows.
+                await self._requeue(error, 2 * self._services.pause.own_wait_s)
+            else:
+                await self._commits.step(self._ledger.mark_failed, JobProblem.of(error))
         except OutcomeUnknownError as error:
             if self._job.status is JobStatus.SUBMITTING:
                 await self._follow(error)
         else:
             if self._job.payer == "owner":
-                self._services.pause.clear(self._age_s())
+                self._services.pause.end_by_post(self._age_s())
 
     async def _follow(self, error: OutcomeUnknownError) -> None:
         """Poll the request id of an unusable response; without an id the outcome is unknown."""

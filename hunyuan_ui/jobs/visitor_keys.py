@@ -124,6 +124,10 @@ class KeyRing:
         """Return the ids of the jobs that a visitor's own key pays for and that have not ended."""
         return [job_id for job_id, known in self._by_job.items() if known.reveal() == key.reveal()]
 
+    def engine_key(self) -> str:
+        """Return the key of the owner's engine; empty if it needs none."""
+        return "" if self._engine is None else self._engine.reveal()
+
     def owner_key(self) -> str | None:
         """Return the owner's key, if any."""
         return None if self._owner is None else self._owner.reveal()

@@ -7,7 +7,8 @@ import random
 import time
 from typing import Final
 
-from hunyuan_ui.job import JobProblem
+from hunyuan_ui.errors import AuthenticationError, EndpointStatusError, OutOfCreditsError
+from hunyuan_ui.job import Job, JobProblem
 
 FIRST_POLL_S: Final = 0.1  # after sending, when refusals and quick jobs end
 POLL_JITTER: Final = 0.5  # spreads jobs that were started together
@@ -18,6 +19,8 @@ SLOWEST_RETRY_S: Final = 60.0
 SLOWEST_FETCH_S: Final = 600.0  # a file may be unreachable for days
 WARMING: Final = "engine_warming"
 PAUSE_CHECK_S: Final = 60.0  # interval of the free balance call in a paused queue
+# Refusals that are never of one job alone; another may be of its prompt.
+_OF_ACCOUNT: Final = frozenset({"team_spend_limit", "out_of_credits", "key_refused", "key_missing"})
 
 
 def poll_wait_s(interval_s: float, age_s: float, *, is_first: bool = False) -> float:
@@ -49,6 +52,7 @@ class QueuePause:
         self._begun_at = -math.inf  # time.monotonic(), when `problem` was met
         self.changes = 0  # pauses begun or ended here for reasons of the account, which hold for every process
         self.problem: JobProblem | None = None
+        self.refused = ""  # code of the account's last refusal, until a POST succeeds: no free call tells all limits
         self.history_problem: JobProblem | None = None  # spending before this start is unknown
         self.review_problem: JobProblem | None = None  # the owner must confirm the budget
         self.is_stopping = False  # the program is stopping
@@ -74,11 +78,15 @@ class QueuePause:
         self._wait(seconds)
         self.changes += 1
 
-    def until_fixed(self, problem: JobProblem) -> None:
-        """Send nothing until a call succeeds; `problem` says why."""
-        self.problem = problem
+    def until_fixed(self, problem: JobProblem, *, is_checked_now: bool = False) -> None:
+        """Send nothing until a call succeeds; `problem` says why.
+
+        Args:
+            is_checked_now: The free call is made at once, since the refusal may have been of one job.
+        """
+        self.problem, self.refused = problem, problem.code
         self._begun_at = time.monotonic()
-        self.for_seconds(PAUSE_CHECK_S)
+        self.for_seconds(0.0 if is_checked_now else PAUSE_CHECK_S)
 
     def until_warm(self, problem: JobProblem, check_s: float) -> None:
         """Send nothing until this process has found its engine ready; `check_s` is the time until the first check."""
@@ -89,15 +97,35 @@ class QueuePause:
         """Adopt a pause that another process has begun or ended."""
         if problem is not None and self.problem is None:
             self._begun_at = time.monotonic()
+            self.refused = problem.code
         self.problem = problem
         self._until = time.monotonic() + wait_s
 
-    def clear(self, sent_s_ago: float = 0.0) -> None:
-        """End the pause, since a call succeeded, unless that was sent before the pause began."""
-        if self.problem is not None and time.monotonic() - sent_s_ago >= self._begun_at:
+    def end_by_post(self, sent_s_ago: float) -> None:
+        """End the pause, since a POST succeeded, unless that was sent before the pause began."""
+        if time.monotonic() - sent_s_ago >= self._begun_at:
+            self.refused = ""
+            self.clear()
+
+    def clear(self) -> None:
+        """End the pause, since a call succeeded."""
+        if self.problem is not None:
             self.changes += self.problem.code != WARMING
             self.problem = None
             self._until = 0.0
 
     def _wait(self, seconds: float) -> None:
         self._until = max(self._until, time.monotonic() + seconds)
+
+
+def hold_queue(pause: QueuePause, job: Job, error: EndpointStatusError) -> bool:
+    """Pause the queue if an error refuses every job that the owner pays for; return whether this one waits as well.
+
+    The first one that is refused fails, so that its visitor learns of it. Whatever the free call says then, the same
+    refusal of a later one is the account's: a team's limit, or a price above what is left.
+    """
+    if job.payer != "owner" or not isinstance(error, (OutOfCreditsError, AuthenticationError)):
+        return False
+    was_refused = pause.refused
+    pause.until_fixed(JobProblem.of(error), is_checked_now=job.is_at_engine)
+    return error.code == was_refused and error.code in _OF_ACCOUNT

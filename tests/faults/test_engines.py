@@ -18,7 +18,7 @@ from tests.engines import HEALTH, KINDS, TOOK_S, VIDEOS
 from tests.faults import oracle
 from tests.faults.one_engine import engine as engine
 from tests.faults.one_engine import running, talks
-from tests.faults.rig import OWNER, SHORT_GETS, USD_PER_HOUR, Rig, click, ended, kill, next_job_works, until
+from tests.faults.rig import KEY, OWNER, SHORT_GETS, USD_PER_HOUR, Rig, click, ended, kill, next_job_works, until
 from tests.faults.service import PaidService, video_of
 from tests.raw_service import Received, Reply, Wire, answer, html, huge, redirect, slow_body
 from tests.seen import seen
@@ -303,6 +303,26 @@ async def test_a_key_that_the_engine_refuses_stops_no_queue(rig: Rig, engine: Pa
         job = await ended(runner, await click(runner))
         assert (job.status, job.problem.code if job.problem else "") == (JobStatus.FAILED, "engine_key_refused")
         await next_job_works(runner)
+
+
+async def test_a_wrong_key_of_the_engine_fails_one_job_and_the_others_wait_until_it_is_right(
+    rig: Rig, engine: PaidService
+) -> None:
+    rig.settings = {"concurrency": 1}
+    engine.engine.key = "another"
+    async with rig.running() as runner:
+        first, second, third = [await click(runner) for _ in range(3)]
+        assert (await ended(runner, first)).status is JobStatus.FAILED
+        await until(lambda: _listed(engine) >= 3)
+        assert {seen(runner, job_id, OWNER).phase for job_id in (second, third)} == {Phase.PAUSED}
+        assert [one.method for one in engine.requests].count("POST") == 1
+        engine.engine.key = KEY
+        for job_id in (second, third):
+            assert (await ended(runner, job_id)).status is JobStatus.DONE
+
+
+def _listed(service: PaidService) -> int:
+    return sum(one.path.startswith(f"{VIDEOS}?") for one in service.requests)
 
 
 async def test_only_real_progress_is_shown(rig: Rig, engine: PaidService, monkeypatch: pytest.MonkeyPatch) -> None:
