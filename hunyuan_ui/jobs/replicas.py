@@ -9,6 +9,7 @@ import asyncio
 import json
 import math
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -23,7 +24,7 @@ from hunyuan_ui.jobs.recovery import end_preview
 from hunyuan_ui.jobs.replica_stores import ReplicaAccess, ReplicaCalls, ReplicaLists
 from hunyuan_ui.jobs.services import KEY, Services
 from hunyuan_ui.jobs.wait_times import WARMING
-from hunyuan_ui.ledger.replica_updates import Pause, ReplicaRequest, SharedJob
+from hunyuan_ui.ledger.replica_updates import UNPUBLISHED, Pause, PublishedState, ReplicaRequest, SharedJob
 from hunyuan_ui.ledger.shared_ledger import SharedLedger
 
 LEASE_RENEWAL_S: Final = 3.0
@@ -93,7 +94,6 @@ class Replicas:
         self.refused = set[tuple[str, str]]()  # ids and visitors of jobs that were refused but may have been stored
         self._clock_set_at = ledger.clock_set_at
         self._strays: set[str] = set()
-        self._published: dict[str, tuple[str | None, bool]] = {}
         self._task: asyncio.Task[None] | None = None
         self._restart: asyncio.TimerHandle | None = None
 
@@ -227,7 +227,7 @@ class Replicas:
         if updates.has_parked:
             await self._take_over_parked()
         await self._handle_requests(updates.requests)
-        await self._publish_states()
+        await self._publish_states(updates.published)
         await self.lists.tick()
         await self.access.recall()
         if self._services.folder.can_write:
@@ -333,22 +333,20 @@ class Replicas:
             elif job is not None and not job.is_active and (self._dispatcher.is_idle(job_id) or not is_own):
                 self._dispatcher.remove_ended(job)
 
-    async def _publish_states(self) -> None:
+    async def _publish_states(self, published: Mapping[str, PublishedState]) -> None:
+        """Publish what differs from what the database had at the beginning of this tick."""
         states = {live.job.id: self._state_of(live) for live in self._dispatcher.live.values()}
-        changed = {
-            job_id: state for job_id, state in states.items() if self._published.get(job_id, (None, True)) != state
-        }
+        changed = {job_id: state for job_id, state in states.items() if published.get(job_id, UNPUBLISHED) != state}
         if changed:
             await self._services.writes(self._ledger.show, changed)
-        self._published = states
 
-    def _state_of(self, live: LiveJob) -> tuple[str | None, bool]:
+    def _state_of(self, live: LiveJob) -> PublishedState:
         takes_place = live.takes_place
         if live.job.status is JobStatus.QUEUED:
             takes_place = self._services.keys.for_job(live.job) is not None
         phase, retry_in_s, note, progress, _ = state_of(live, self._services.pause)
         if phase is PHASE_OF.get(live.job.status) and note is None and retry_in_s is None and progress is None:
-            return None, takes_place
+            return PublishedState(None, takes_place)
         facts: dict[str, Any] = {"phase": phase.value}
         if retry_in_s is not None:
             facts["retry_at"] = round(self._ledger.now() + retry_in_s)
@@ -356,7 +354,7 @@ class Replicas:
             facts["progress"] = progress
         if note is not None:
             facts |= {"code": note.code, "facts": note.facts}
-        return json.dumps(facts), takes_place
+        return PublishedState(json.dumps(facts), takes_place)
 
 
 class _Deletions:

@@ -6,7 +6,7 @@ Source: docs/architecture.md 4. Imported only if a database is set.
 from __future__ import annotations
 
 import json
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from hunyuan_ui.job import Job, JobProblem
 
@@ -25,6 +25,16 @@ class SharedJob(NamedTuple):
     takes_place: bool
     shown: str | None
     wish: ReplicaRequest | None = None
+
+
+class PublishedState(NamedTuple):
+    """What a job's process publishes of it; see `SharedJob`."""
+
+    shown: str | None
+    takes_place: bool
+
+
+UNPUBLISHED: Final = PublishedState(None, takes_place=True)  # of a job that was just stored or taken
 
 
 class Pause(NamedTuple):
@@ -47,7 +57,8 @@ class ReplicaUpdates(NamedTuple):
     after a failover that lost the last commits; `lost_decisions` those whose cancellation or deletion here was lost;
     `has_unowned` means that `take_over` would find jobs or an expired lease, and `has_parked` that jobs of other
     processes occupy no slot, such as those that wait for a key; `done_at` is when the newest video was finished, UTC
-    seconds; `requests` are the requests to it by job id; `pause` is the latest one begun or ended by any process.
+    seconds; `requests` are the requests to it by job id; `pause` is the latest one begun or ended by any process;
+    `published` is what the database has of its jobs.
     """
 
     own: set[str]
@@ -58,3 +69,4 @@ class ReplicaUpdates(NamedTuple):
     done_at: float
     requests: dict[str, ReplicaRequest]
     pause: Pause | None
+    published: dict[str, PublishedState]

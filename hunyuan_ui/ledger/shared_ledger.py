@@ -20,7 +20,7 @@ from hunyuan_ui.ledger import ReplicaInfo
 from hunyuan_ui.ledger.connection import Connection
 from hunyuan_ui.ledger.ledger import Columns, ComputedColumns, ExtraSelect, Ledger, as_reserved
 from hunyuan_ui.ledger.postgres import NOW, PostgresDatabase
-from hunyuan_ui.ledger.replica_updates import Pause, ReplicaRequest, ReplicaUpdates, SharedJob
+from hunyuan_ui.ledger.replica_updates import Pause, PublishedState, ReplicaRequest, ReplicaUpdates, SharedJob
 from hunyuan_ui.ledger.restored_ledger import (
     STATE,
     RecentDecisions,
@@ -239,14 +239,18 @@ class SharedLedger(Ledger):
         sent = {*under_way, *self._sent}
         with self._reading() as read:
             unsent = {job_id for (job_id,) in read.execute(_UNSENT, (list(sent),))} if sent else set[str]()
-            own = dict(read.execute(f"SELECT id, wish FROM jobs WHERE {_ACTIVE} {self._is_own}").fetchall())
+            own = f"SELECT id, wish, shown, takes_place FROM jobs WHERE {_ACTIVE} {self._is_own}"
+            rows = read.execute(own).fetchall()
             has_unowned, has_parked, done_at = read.execute(_TODO, self._lease).fetchone()
             pause = read.execute(_PAUSED).fetchone()
             lost_decisions = self._recent_decisions.lost(read)
             self._adopt_clock(read)
-        requests = {job_id: request for job_id, request in own.items() if request}
+        requests = {job_id: request for job_id, request, *_ in rows if request}
+        published = {job_id: PublishedState(*state) for job_id, _, *state in rows}
         shared = None if pause is None else Pause.of(*pause)
-        return ReplicaUpdates(set(own), unsent, lost_decisions, has_unowned, has_parked, done_at, requests, shared)
+        return ReplicaUpdates(
+            set(published), unsent, lost_decisions, has_unowned, has_parked, done_at, requests, shared, published
+        )
 
     def restore_rows(self, jobs: Sequence[Job]) -> set[str]:
         """Store unfinished jobs again that the database has lost or has as queued; return their ids."""
