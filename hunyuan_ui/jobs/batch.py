@@ -23,6 +23,7 @@ from hunyuan_ui.job import MICRO, InList, Job, JobProblem, JobStatus, Payer, Vis
 from hunyuan_ui.jobs.batch_view import BatchView, Entry, Order, Plan
 from hunyuan_ui.jobs.job_view import MOST_USD
 from hunyuan_ui.jobs.services import Services
+from hunyuan_ui.ledger import TakenOverError
 from hunyuan_ui.limits import BREAKER_AFTER, check_shown
 from hunyuan_ui.prompt_list import PromptList, Reading, Row, job_id, list_id, read_list, seeded
 from hunyuan_ui.settings import Settings
@@ -145,17 +146,15 @@ class Batches:
             plan = await self.plan(prompts, order)
             self._check(plan, order, {} if self._shared is None else await self._shared.running())
             await self._end_feeding(plan.list_id)
-            if self._shared is not None:
-                await self._shared.stop(plan.list_id)  # first: a row that is stored there has the earlier budget
+            batch = _Batch(plan, order)
+            if self._shared is not None:  # first: a row that is stored there until then has the earlier budget
+                await self._shared.claim_list(plan.list_id, self._state_of(batch, is_running=True))
+            self._keep(batch)  # before a failure, so that the others learn that it does not run
             known = [entry.job_id for entry in plan.entries if entry.job is not None]
             await self._services.writes(self._services.ledger.join_list, plan.list_id, known, order.budget_usd)
             self._runner.recheck_limits()
-            batch = _Batch(plan, order)
-            if self._shared is not None:
-                await self._shared.claim_list(plan.list_id, self._state_of(batch, is_running=True))
             batch.task = asyncio.create_task(self._feed(batch), name=f"list {plan.list_id}")
             batch.task.add_done_callback(partial(_note_death, batch))
-            self._keep(batch)
         log.event("list.started", list=plan.list_id, rows=len(plan.entries), known=len(known))
         return await self.view(plan.list_id, order.visitor)
 
@@ -306,6 +305,8 @@ class Batches:
                 continue
             try:
                 entry.job = await self._submitted(batch, entry)
+            except TakenOverError:  # this process stood still: another one sends the list and reports on it
+                return False
             except HunyuanUIError as error:
                 if error.code in _PASSING or (error.code in _OF_MONEY and batch.watched):
                     await self._next_change(batch)

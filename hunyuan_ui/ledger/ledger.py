@@ -84,6 +84,7 @@ class Ledger(LedgerQueries):
 
         Raises:
             AccessError: The id belongs to another visitor's job.
+            TakenOverError: Another process sends the list now, perhaps under another budget.
         """
         with self._transaction("add"):
             known, counted = self._existing_and_totals(job)
@@ -92,6 +93,7 @@ class Ledger(LedgerQueries):
                     raise AccessError("not_yours")
                 return known, False
             if list_id is not None:
+                self._check_list(list_id)
                 counted = replace(counted, list_microusd=list_spent(self._connection, list_id))
             if key_mark:
                 counted = replace(counted, waiting_on_key=self._waiting_on(key_mark))
@@ -366,6 +368,9 @@ class Ledger(LedgerQueries):
         problem = JobProblem.from_code("request_id_reused", request_id=request_id)
         # The id is kept only in the problem, so that no job polls another job's request.
         return {"status": JobStatus.UNKNOWN.value, "ended_at": self.now(), "problem": problem_text(problem)}
+
+    def _check_list(self, list_id: str) -> None:
+        """Raise, inside a transaction, if another process sends a list."""
 
     def _extra_before_claim(self) -> ExtraSelect:
         """Return the question whose values `_before_claim` receives."""

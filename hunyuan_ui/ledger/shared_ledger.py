@@ -368,11 +368,8 @@ class SharedLedger(Ledger):
     def to_delete(self) -> list[str]:
         """Return the ids of deleted jobs that may still have files: no process has recorded that there are none."""
         with self._reading() as read:
-            rows = read.execute(
-                "SELECT id FROM jobs WHERE deleted_at IS NOT NULL AND wish = ? ORDER BY deleted_at, id LIMIT ?",
-                (_DELETE, _DELETED_AT_ONCE),
-            )
-            return [job_id for (job_id,) in rows.fetchall()]
+            statement = "SELECT id FROM jobs WHERE deleted_at IS NOT NULL AND wish = ? ORDER BY deleted_at, id LIMIT ?"
+            return [job_id for (job_id,) in read.execute(statement, (_DELETE, _DELETED_AT_ONCE)).fetchall()]
 
     def deleted(self, job_id: str) -> None:
         """Record that a deleted job has no files left; waits for no writer."""
@@ -417,6 +414,9 @@ class SharedLedger(Ledger):
         if self._unfit is not None:  # a click need not wait for this check: a claim always makes it
             self._check_fit(self._connection)
         return super()._existing_and_totals(job)
+
+    def _check_list(self, list_id: str) -> None:
+        self.lists.check_own(self._connection, list_id)
 
     def _extra_before_claim(self) -> ExtraSelect:
         return ExtraSelect(STATE, {"sent": list(self._sent)})

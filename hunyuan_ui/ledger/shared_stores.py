@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from hunyuan_ui.job import DAY_S
+from hunyuan_ui.ledger.connection import Connection
 from hunyuan_ui.ledger.postgres import NOW, PostgresDatabase
+from hunyuan_ui.ledger.transactions import TakenOverError
 
 GRANTED_S: Final = 30 * DAY_S
 _GRANT_COMMITS_S: Final = 5.0  # a transaction begun before a read may become visible only after it
@@ -174,6 +176,12 @@ class ListStore:
         values = {"ids": list(list_ids), "worker": self._process}
         with self._database.reading() as read:
             return dict(read.execute(_TO_END, values).fetchall())
+
+    def check_own(self, connection: Connection, list_id: str) -> None:
+        """Raise TakenOverError, inside a transaction, if another process has claimed a list."""
+        claimed = connection.execute("SELECT worker FROM lists WHERE id = ?", (list_id,)).fetchone()
+        if claimed is not None and claimed[0] != self._process:
+            raise TakenOverError
 
     def elsewhere(self, list_id: str | None = None) -> dict[str, str]:
         """Return the state of all lists, or of one, that other live processes have published."""

@@ -1,0 +1,73 @@
+"""A process that stood still while another one took its list over stores no row of it any more."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hunyuan_ui.jobs import Order, replica_stores
+from hunyuan_ui.prompt_list import read_list
+from tests.faults.conftest import impatient as impatient
+from tests.faults.conftest import service as service
+from tests.faults.rig import OWNER, Rig
+from tests.faults.service import PaidService
+from tests.postgres_server import PostgresServer
+from tests.scale.test_two_runners import two, until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+
+ROWS = 4
+CAMPAIGN = read_list("\n".join(f"a heron, take {number}" for number in range(ROWS)), "campaign")
+
+
+@pytest.fixture
+def rig(tmp_path: Path, service: PaidService, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    """Opens runners on one folder and one database."""
+    monkeypatch.setattr("tests.stored_jobs.server", postgres_server)
+    monkeypatch.setattr(replica_stores, "STOPS_WITHIN_S", 0.5)
+    return Rig(tmp_path / "data", service.origin, settings={"daily_limit_usd": 1000.0, "concurrency": 2})
+
+
+@pytest.mark.parametrize(("budget_usd", "made"), [(3.0, 1), (0.5, 0), (31.0, ROWS)])
+@pytest.mark.parametrize("nth", [1, 2])
+async def test_a_row_is_not_stored_under_the_budget_from_before_it_was_taken_over(
+    rig: Rig, budget_usd: float, made: int, nth: int
+) -> None:
+    wakes, stands = threading.Event(), threading.Event()
+    async with two(rig) as (one, other):
+        add, calls = one._services.ledger.add, list[str]()
+
+        def late(job: Any, *more: Any) -> Any:
+            calls.append(job.id)
+            if len(calls) == nth:
+                stands.set()
+                assert wakes.wait(30)
+            return add(job, *more)
+
+        one._services.ledger.add = late  # pyright: ignore[reportAttributeAccessIssue]
+        sent = await one.batches.start(CAMPAIGN, Order(OWNER, 30.0))
+
+        async def stands_still() -> bool:
+            return stands.is_set()
+
+        await until(stands_still)
+        await other.batches.start(CAMPAIGN, Order(OWNER, budget_usd))
+        known = {job.id for job in other._services.ledger.of_list(sent.list_id)}
+        wakes.set()
+
+        async def is_left() -> bool:
+            batch = one.batches._batches.get(sent.list_id)
+            return batch is None or not batch.is_running
+
+        await until(is_left)
+        view = await other.batches.view(sent.list_id, OWNER, wait_s=60)
+        jobs = other._services.ledger.of_list(sent.list_id)
+        assert {job.list_budget_usd for job in jobs if job.id not in known} <= {budget_usd}
+        assert len(calls) == nth
+        assert view.done >= made
+        assert (view.budget_usd, view.is_running) == (budget_usd, False)
+        seen = await one.batches.view(sent.list_id, OWNER)
+        assert (seen.budget_usd, seen.done) == (budget_usd, view.done)
