@@ -203,9 +203,20 @@ class DownloadError(EndpointError):
     Args:
         retryable: Whether the same address is worth a retry.
         expired: Whether a new address must be requested first.
+        retry_after_s: Seconds that the file's server asks to wait, if it does.
     """
 
-    def __init__(self, code: str, /, *, retryable: bool = True, expired: bool = False, **facts: Any) -> None:
+    def __init__(
+        self,
+        code: str,
+        /,
+        *,
+        retryable: bool = True,
+        expired: bool = False,
+        retry_after_s: float | None = None,
+        **facts: Any,
+    ) -> None:
         super().__init__(code, **facts)
+        self.retry_after_s = retry_after_s
         self.retryable = retryable
         self.expired = expired

@@ -35,6 +35,7 @@ from hunyuan_ui.endpoint.http import (
     shared_ssl_context,
 )
 from hunyuan_ui.endpoint.proxy_tunnel import ProxyBackend
+from hunyuan_ui.endpoint.retry_after import named_wait_s
 from hunyuan_ui.endpoint.safe_transport import SafeBackend, UrlPolicy
 from hunyuan_ui.errors import DownloadError, MediaError, Reason, StorageError, reason
 from hunyuan_ui.file_type import START_BYTES, is_text
@@ -43,6 +44,7 @@ from hunyuan_ui.outbound_proxies import DIRECT, Proxies
 Check: TypeAlias = Callable[[Path], object]
 
 _LINK_EXPIRED: Final = (400, 401, 403, 404, 410)  # stores answer 400 or 403 for an expired signed link
+_BUSY: Final = (429, 503)
 _RANGE: Final = re.compile(r"bytes[ =]0-([0-9]{1,15})/([0-9]{1,15})", re.IGNORECASE)
 _WRITTEN_BYTES: Final = 1024 * 1024  # per write: each is a thread call, which takes longer than the write itself
 _SPARE_BYTES: Final = 8 * 1024 * 1024  # left free for the ledger and the sidecar
@@ -305,6 +307,9 @@ def _require_success(response: httpx.Response) -> None:
     status = response.status_code
     if status in _LINK_EXPIRED:
         raise _failed(reason("http", status=status), expired=True)
+    if status in _BUSY:
+        busy = reason("http", status=status)
+        raise DownloadError("download_failed", retry_after_s=named_wait_s(response.headers), reason=busy)
     # Any other success may have the whole file: the check of its bytes decides.
     if not response.is_success or (status == HTTPStatus.PARTIAL_CONTENT and not _is_all(response.headers)):
         raise _failed(reason("http", status=status))

@@ -37,13 +37,19 @@ def retry_after_s(headers: Mapping[str, str], now: float | None = None) -> float
 
     Source: docs/facts/segmind-api.md 1.2: the reset header is sent, in a form not yet seen; `Retry-After` is not.
     """
+    named = named_wait_s(headers, now)
+    return random.uniform(*GUESS_S) if named is None else named
+
+
+def named_wait_s(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Return the same if the response names it; else None."""
     own_clock = time.time() if now is None else now
     sent_at = moment(headers.get("date", "")) or own_clock
     for name in (RATE_LIMIT_RESET_HEADER, "retry-after"):
         wait = _wait(headers.get(name, ""), sent_at)
         if wait is not None:
             return min(max(wait, SHORTEST_S), LONGEST_S)
-    return random.uniform(*GUESS_S)
+    return None
 
 
 def _wait(text: str, sent_at: float) -> float | None:

@@ -41,6 +41,7 @@ from hunyuan_ui.jobs.wait_times import (
     LATE_LOOK_S,
     SLOWEST_FETCH_S,
     SLOWEST_RETRY_S,
+    asked_wait_s,
     backoff_s,
     hold_queue,
     poll_wait_s,
@@ -404,6 +405,7 @@ class JobRun:
             await self._lose(error)
         else:
             wait_s = backoff_s(misses, cap=SLOWEST_RETRY_S if is_ours else SLOWEST_FETCH_S)
+            wait_s = max(wait_s, asked_wait_s(error))
             self._live.show(Phase.DOWNLOADING, retry_in_s=wait_s, note=self._live.problem_of(error))
             await self._live.wait_for_attempt(wait_s)
         return ending is not None

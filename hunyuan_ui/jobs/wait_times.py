@@ -7,7 +7,14 @@ import random
 import time
 from typing import Final
 
-from hunyuan_ui.errors import AuthenticationError, EndpointStatusError, OutOfCreditsError
+from hunyuan_ui.errors import (
+    AuthenticationError,
+    DownloadError,
+    EndpointStatusError,
+    HunyuanUIError,
+    OutOfCreditsError,
+    RateLimitError,
+)
 from hunyuan_ui.job import Job, JobProblem
 
 FIRST_POLL_S: Final = 0.1  # after sending, when refusals and quick jobs end
@@ -42,6 +49,12 @@ def poll_wait_s(interval_s: float, age_s: float, *, is_first: bool = False) -> f
 def backoff_s(attempt: int, *, base: float = 2.0, cap: float = 15.0) -> float:
     """Return seconds to wait before retrying: exponential, with jitter over the upper half."""
     return min(cap, base * 2.0 ** min(attempt, 10)) * random.uniform(0.5, 1.0)
+
+
+def asked_wait_s(error: HunyuanUIError) -> float:
+    """Return the seconds that a server asks to wait before the next download, within the usual limit; 0 for none."""
+    asked_s = error.retry_after_s if isinstance(error, (RateLimitError, DownloadError)) else None
+    return min(asked_s or 0.0, SLOWEST_FETCH_S)
 
 
 class QueuePause:
