@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Final, cast
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from hunyuan_ui.errors import AccessError, MediaError
+from hunyuan_ui.errors import AccessError, MediaError, StorageError, reason
 from hunyuan_ui.file_type import BY_SUFFIX, MP4
 from hunyuan_ui.job import Job
 from hunyuan_ui.jobs import JobRunner
@@ -41,20 +42,20 @@ class VideoFiles:
         videos = self._runner.videos
         # Only MP4s contain settings.
         if request.query_params.get("plain") == "1" and (await videos.video(job)).suffix == MP4.suffix:
-            return _file(request, job, await videos.export(job, Export("mp4")), ".mp4")
+            return await _file(request, job, await videos.export(job, Export("mp4")), ".mp4")
         path = await videos.video(job)
-        return _file(request, job, path, path.suffix)
+        return await _file(request, job, path, path.suffix)
 
     async def served(self, request: Request) -> Response:
         """Return the video at an address that the API has returned."""
         job = await self._runner.videos.opened(*named_by("{path}.{kind}".format(**request.path_params)))
         path = await self._runner.videos.video(job)
-        return _file(request, job, path, path.suffix, headers=_SHARED_HEADERS)
+        return await _file(request, job, path, path.suffix, headers=_SHARED_HEADERS)
 
     async def poster(self, request: Request) -> Response:
         """Return the poster."""
         job = await self._opened(request)
-        return _file(request, job, await self._runner.videos.poster(job), "-poster.webp")
+        return await _file(request, job, await self._runner.videos.poster(job), "-poster.webp")
 
     async def export(self, request: Request) -> Response:
         """Return a GIF, an animated WebP or a still, created now if it does not exist."""
@@ -65,19 +66,16 @@ class VideoFiles:
         export = Export.parse(
             cast("ExportKind", kind), asked.get("side", ""), asked.get("fps", ""), asked.get("at", "")
         )
-        return _file(request, job, await self._runner.videos.export(job, export), f".{kind}")
+        return await _file(request, job, await self._runner.videos.export(job, export), f".{kind}")
 
     async def _opened(self, request: Request) -> Job:
         return await self._runner.videos.opened(request.path_params["id"], request.query_params.get("k", ""))
 
 
-def _file(
+async def _file(
     request: Request, job: Job, path: Path, suffix: str, *, headers: Mapping[str, str] = FILE_HEADERS
 ) -> Response:
-    try:
-        stat = os.stat(path)  # noqa: PTH116 - its result is what the response wants
-    except OSError:
-        raise MediaError("video_missing") from None
+    stat = await asyncio.to_thread(_read_stat, path)
     is_download = request.query_params.get("download") == "1"
     response = FileResponse(
         path,
@@ -90,3 +88,20 @@ def _file(
     if request.headers.get("if-none-match") == response.headers["etag"]:
         return Response(status_code=304, headers={**headers, "ETag": response.headers["etag"]})
     return response
+
+
+def _read_stat(path: Path) -> os.stat_result:
+    """Return the state of a file that can be read; an error in the middle of the response would be a broken line.
+
+    Raises:
+        MediaError: It does not exist.
+        StorageError: It exists and cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+            return os.fstat(file.fileno())
+    except FileNotFoundError:
+        raise MediaError("video_missing") from None
+    except OSError as error:
+        raise StorageError("video_closed", reason=error.strerror or reason("input_output")) from None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
+import errno
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
@@ -236,3 +238,28 @@ async def test_an_export_counts_for_its_own_visitor_and_is_wanted_while_its_vide
         assert whose["is_wanted"]()
         await shelf.ask(f"videos/{video['id']}", token, "DELETE")
         assert not whose["is_wanted"]()
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "denied"), OSError(errno.EIO, "Input/output error")])
+@pytest.mark.parametrize("way", ["played", "downloaded", "in ranges", "asked for its head"])
+async def test_a_file_that_cannot_be_read_is_named_in_place_of_an_answer_that_breaks_off(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, error: OSError, way: str
+) -> None:
+    video = (await shelf.listed())[0]
+    opens = builtins.open
+
+    def closed(path: Any, *how: Any, **more: Any) -> Any:
+        if str(path).endswith(f"{video['id']}.mp4"):
+            raise error
+        return opens(path, *how, **more)
+
+    monkeypatch.setattr("builtins.open", closed)
+    monkeypatch.setattr("io.open", closed)
+    if way == "asked for its head":
+        refused = await shelf.http.head(f"{BASE}/videos/{video['id']}.mp4", params={"k": video["code"]})
+        assert refused.status_code == 503
+        return
+    headers = {"range": "bytes=0-9"} if way == "in ranges" else {}
+    refused = await shelf.file(video, headers=headers, **({"download": "1"} if way == "downloaded" else {}))
+    assert refused.status_code == 503
+    assert "not lost" in refused.text
