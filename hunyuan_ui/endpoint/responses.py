@@ -39,9 +39,14 @@ DETAIL_LIMIT: Final = 300  # characters of the service's own text that are shown
 _KEY_SHAPE: Final = re.compile(r"SG_[0-9A-Za-z]{4,}", re.IGNORECASE)
 _MARKUP: Final = re.compile(r"<\s*(!doctype|html|head|body|script|style|title|center|h1|div|p|iframe|img|svg)\b", re.I)
 _SPEND_LIMIT: Final = re.compile(r"spend(ing)?[\s-]+limit", re.I)
+_ID_WITHIN: Final = 64 * 1024  # bytes at either end that are searched for an id: each match may cost half a kilobyte
 # In JSON that is cut off after it, and in what is no JSON; its end must be there, or it may be half an id.
 _CUT_ID: Final = re.compile(
-    rf"""request[_-]?id["']?\s*[:=>]\s*["']?\s*([{contract.ID_CHARACTERS}]+)\s*["'<&,;}}\s]""".encode(), re.I
+    (
+        rf"""request[_-]?id["']?\s{{0,99}}[:=>]\s{{0,99}}["']?\s{{0,99}}([{contract.ID_CHARACTERS}]{{1,512}})"""
+        rf"""\s{{0,99}}["'<&,;}}\s]"""
+    ).encode(),
+    re.I,
 )
 # The fields of JSON that is cut off or in lines; a prompt in it has its quotes escaped, so that it is none of them.
 _FIELD: Final = re.compile(
@@ -204,9 +209,11 @@ def accepted(answer: Answer, base: str = "") -> Accepted:
 
 def _ids_of_accepted(answer: Answer) -> list[str]:
     # The status is accepted and the id is legible: neither another format nor truncation must lose a paid job.
-    end = b"\n" if answer.problem is None else b""
+    body = answer.body + (b"\n" if answer.problem is None else b"")
+    if len(body) > 2 * _ID_WITHIN:  # as with a video in it
+        body = body[:_ID_WITHIN] + b"|" + body[-_ID_WITHIN:]
     alone = _ID_ALONE.fullmatch(answer.body.strip())
-    cut = [*_CUT_ID.findall(answer.body + end), *([alone[1]] if alone else [])]
+    cut = [*_CUT_ID.findall(body), *([alone[1]] if alone else [])]
     return [*contract.ids_in(answer.fields or {}), *(found.decode("ascii") for found in cut)]
 
 

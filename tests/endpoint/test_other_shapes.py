@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -319,3 +321,26 @@ def test_one_of_several_objects_that_says_that_the_request_is_taken_is_no_refusa
     error = caught(responses.accepted, answer(status, body))
     assert isinstance(error, OutcomeUnknownError)
     assert error.facts["request_id"] == ID
+
+
+@pytest.mark.parametrize(
+    "piece", [b"request_id=", b"request_id: ", b"request_id>" + b"a" * 600, b"request-id" + b" " * 98]
+)
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_no_answer_takes_long_to_be_searched_for_an_id(piece: bytes, is_cut: bool) -> None:
+    body = piece * (4_000_000 // len(piece))
+    began = time.process_time()
+    with suppress(HunyuanUIError):
+        responses.accepted(Answer(200, {}, body, reason("connection_broke") if is_cut else None))
+    assert time.process_time() - began < 3  # hours, when each piece was read to the end of all
+
+
+@pytest.mark.parametrize("padding", [0, 65_530, 65_536 - len("request_id=12345678"), 4_000_000])
+def test_an_id_at_either_end_of_a_cut_off_answer_is_read_and_half_of_one_is_not(padding: int) -> None:
+    named = b"request_id=" + ID.encode() + b"&"
+    for body in (named + b"x" * padding, b"x" * padding + named):
+        assert responses.accepted(Answer(200, {}, body, reason("connection_broke"))).request_id == ID
+    half = b"x" * 65_525 + b"request_id=" + ID.encode()[:8]
+    assert caught(
+        responses.accepted, Answer(200, {}, half + b"0" * 200_000, reason("connection_broke"))
+    ).facts.keys() == {"reason"}
