@@ -108,8 +108,9 @@ class _Zlib:
         self._inflate = zlib.decompressobj(window_bits)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        is_full = False  # then there may be more inside although all of `data` was read
         try:
-            while data:
+            while data or is_full:
                 if self._inflate.eof:
                     data = data.lstrip(b"\0")
                     if not data or self._bits <= zlib.MAX_WBITS:
@@ -117,6 +118,7 @@ class _Zlib:
                     self._inflate = zlib.decompressobj(self._bits)  # gzip members may be concatenated
                 if piece := self._inflate.decompress(data, PIECE_BYTES):
                     yield piece
+                is_full = len(piece) == PIECE_BYTES
                 data = self._inflate.unconsumed_tail or self._inflate.unused_data
         except zlib.error:
             raise EncodingError(reason("compression_damaged")) from None

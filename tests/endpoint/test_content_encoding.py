@@ -55,6 +55,20 @@ async def test_what_was_packed_is_unpacked_in_pieces_that_are_bounded(
     assert largest <= PIECE_BYTES
 
 
+@pytest.mark.parametrize("more", [0, 1, 22, 57, 64, 258, 259, PIECE_BYTES + 64])
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [("deflate", bare), ("deflate", zlib.compress), ("gzip", gzip.compress), ("br", brotli.compress)],
+)
+async def test_the_last_bytes_are_not_lost_where_a_piece_ends_before_them(
+    encoding: str, pack: Callable[[bytes], bytes], more: int
+) -> None:
+    data = bytes(PIECE_BYTES + more)
+    unpacked, largest = await whole(pack(data), encoding, 10**9)
+    assert unpacked == data
+    assert largest <= PIECE_BYTES
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
 async def test_a_body_that_is_only_called_packed_is_passed_on(encoding: str) -> None:
     for data in (mp4_bytes(), b'{"status": "COMPLETED"}', b"\x1a\x45\xdf\xa3webm"):
