@@ -11,6 +11,7 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from itertools import zip_longest
 from typing import Any, Final, TypeAlias, cast
 
 import anyio
@@ -157,7 +158,7 @@ class SafeBackend(httpcore.AsyncNetworkBackend):
             return await self._tunnel.connect_tcp(host, port, timeout, local_address, socket_options)
         addresses = [host] if is_own else await self._checked(host, port, timeout)
         failure = httpcore.ConnectError("no address")
-        for address in addresses:
+        for address in _alternating(addresses):
             try:
                 return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
@@ -180,6 +181,13 @@ class SafeBackend(httpcore.AsyncNetworkBackend):
         if not all(is_public(address) for address in addresses):
             raise _refused("link_private")
         return addresses
+
+
+def _alternating(addresses: list[str]) -> list[str]:
+    """Return addresses with the families in turn: in a network that drops one of them, many of it may come first."""
+    first = [address for address in addresses if (":" in address) == (":" in addresses[0])]
+    others = [address for address in addresses if address not in first]
+    return [address for pair in zip_longest(first, others) for address in pair if address is not None]
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int]:

@@ -208,6 +208,27 @@ async def test_the_connection_goes_to_a_checked_address_and_tls_verifies_the_nam
     assert [received.headers["host"] for received in service.requests] == ["files.example"]
 
 
+@pytest.mark.parametrize("silent", ["IPv6", "IPv4"])
+@pytest.mark.parametrize("counts", [(8, 4), (4, 8), (1, 1), (8, 1)])
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_network_that_drops_one_family_reaches_a_name_with_many_addresses_of_it(
+    silent: str, counts: tuple[int, int], *, is_first: bool
+) -> None:
+    sixes = [f"2606:4700::{number:x}" for number in range(1, counts[0] + 1)]
+    fours = [f"8.8.4.{number}" for number in range(1, counts[1] + 1)]
+    dialled = list[str]()
+
+    class Dropping(Dialled):
+        async def connect_tcp(self, host: str, *_: object, **__: object) -> httpcore.AsyncNetworkStream:
+            dialled.append(host)
+            if (":" in host) == (silent == "IPv6"):
+                raise httpcore.ConnectTimeout
+            return httpcore.AsyncMockStream([])
+
+    await backend_of(sixes + fours if is_first else fours + sixes, Dropping()).connect_tcp("files.example", 443)
+    assert len(dialled) <= 2  # each may take as long as a third of the time for the answer
+
+
 async def test_a_network_without_ipv4_reaches_a_name_by_its_translated_address() -> None:
     dialled = Dialled(dead=(PUBLIC, "64:ff9b::808:808"))
     with pytest.raises(httpcore.ConnectError):
