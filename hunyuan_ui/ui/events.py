@@ -208,6 +208,8 @@ async def _send_more(send: Callable[..., Any], specs: list[JobSpec], say: Words)
     for index, spec in enumerate(specs):
         try:
             await _send(send, spec)
+        except AccessError:
+            continue  # it was made at the first press, and deleted since
         except HunyuanUIError as error:
             problem = say.sentence(error)
             return say("generate.some_began", made=index + 1, wished=len(specs) + 1, problem=problem)

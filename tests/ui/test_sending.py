@@ -341,6 +341,30 @@ async def test_the_videos_of_one_click_are_told_together_although_the_first_is_d
     assert [one["id"] for one in together["jobs"]] == ids[1:]
 
 
+@pytest.mark.parametrize("deleted", [[1], [2], [1, 2], [1, 2, 3]])
+@pytest.mark.parametrize("stored", [2, 4])
+async def test_a_click_that_is_pressed_again_goes_on_past_a_video_that_was_deleted(
+    runner: JobRunner, service: FakeService, deleted: list[int], stored: int
+) -> None:
+    form = {**VideoRequest(prompt="a heron", seed=7).model_dump(), "variations": "4"}
+    sent = json.dumps({"form": form, "shown_usd": DEAR_USD, "is_confirmed": True})
+    page, visitor, click_id = PageEvents(runner), Visitor.from_token(TOKEN), new_id()
+    specs = variations(click_id, VideoRequest(prompt="a heron", seed=7), 4)
+    for spec in specs[:stored]:  # of 4, as where the server was killed
+        await runner.submit(spec.id, spec.request, visitor, in_click=spec.in_click)
+        assert (await runner.wait(spec.id, visitor, 10)).status is JobStatus.DONE
+    gone = [specs[place].id for place in deleted if place < stored]
+    for job_id in gone:
+        await runner.delete(job_id, visitor)
+    watched, notice = await page.send(asking(), click_id, TOKEN, sent)
+    assert notice["text"] == ""
+    left = [spec.id for spec in specs if spec.id not in gone]
+    assert [one["id"] for one in watched["told"]] == left
+    for job_id in left:
+        assert (await runner.wait(job_id, visitor, 10)).status is JobStatus.DONE
+    assert len(service.bill) == 4
+
+
 async def test_what_failed_just_now_is_told_to_a_page_that_opens_however_long_ago_it_was_begun(
     runner: JobRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
