@@ -18,6 +18,7 @@ from hunyuan_ui.ledger.queries import OF_ANOTHER, LedgerQueries, is_of_another
 from hunyuan_ui.ledger.schema import (
     COLUMNS,
     NEWEST,
+    OPEN,
     SELECTED,
     erased,
     insert,
@@ -36,6 +37,12 @@ _ADOPT: Final = (
     " WHERE jobs.status <> 'done' AND jobs.deleted_at IS NULL"
 )
 
+# An engine that counts its ids begins anew at each of its starts, so that there an ended job's id is free again.
+_REUSED: Final = f"{OF_ANOTHER} AND (status IN ({OPEN}) OR (SELECT dialect FROM jobs WHERE id = :id) <> 'openai')"
+_STILL_ITS: Final = (
+    "AND (dialect <> 'openai' OR NOT EXISTS (SELECT 1 FROM jobs AS later WHERE later.request_id = jobs.request_id"
+    " AND later.id <> jobs.id AND later.sent_at >= jobs.sent_at))"
+)
 _OF_THE_FILE: Final = ("width", "height", "frames", "fps", "duration_s", "size_bytes", "suffix")
 
 
@@ -213,7 +220,7 @@ class Ledger(LedgerQueries):
                 return {**self._of_reused(request_id), **(money(cost, noted) if cost_usd else {})}
             return {"request_id": request_id, "problem": None, **money(cost, {**noted, **notes})}
 
-        computed = ComputedColumns(columns, ExtraSelect((f"EXISTS ({OF_ANOTHER})",), {"request": bare_id(request_id)}))
+        computed = ComputedColumns(columns, ExtraSelect((f"EXISTS ({_REUSED})",), {"request": bare_id(request_id)}))
         return self._owned("running", job_id, JobStatus.RUNNING, (JobStatus.SUBMITTING,), computed)
 
     def mark_downloading(
@@ -275,15 +282,18 @@ class Ledger(LedgerQueries):
         )
 
     def retry_lost(self, job_id: str) -> Job | None:
-        """Resume a lost job, which stays charged; return None unless it is lost and has an address or request id."""
+        """Resume a lost job, which stays charged; return None unless it is lost and has an address or request id.
+
+        Nor is one whose engine has given its id to a later job: it would get that one's video.
+        """
 
         def columns(known: Job) -> dict[str, Any]:
             notes = json.dumps({**known.notes, CHARGED: True})
             return {"ended_at": None, "problem": None, "notes": notes, **self._own, **self._unasked}
 
         for to, where in (
-            (JobStatus.DOWNLOADING, "AND result_url IS NOT NULL"),
-            (JobStatus.RUNNING, "AND request_id IS NOT NULL"),
+            (JobStatus.DOWNLOADING, f"AND result_url IS NOT NULL {_STILL_ITS}"),
+            (JobStatus.RUNNING, f"AND request_id IS NOT NULL {_STILL_ITS}"),
         ):
             if job := self._move(
                 "retry_lost", job_id, to, (JobStatus.LOST,), ComputedColumns(columns), and_where=where
