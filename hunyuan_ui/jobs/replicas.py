@@ -19,6 +19,7 @@ from hunyuan_ui import cancellation, log
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import AT_SERVICE, Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.dispatcher import Dispatcher
+from hunyuan_ui.jobs.ledger_thread import LedgerThread
 from hunyuan_ui.jobs.live_job import PHASE_OF, LiveJob, VolatileState, state_of
 from hunyuan_ui.jobs.recovery import end_preview
 from hunyuan_ui.jobs.replica_stores import ReplicaAccess, ReplicaCalls, ReplicaLists
@@ -96,6 +97,8 @@ class Replicas:
         self._strays: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._restart: asyncio.TimerHandle | None = None
+        self._lease_thread = LedgerThread("ledger lease")
+        self._lease_task: asyncio.Task[None] | None = None
 
     async def join(self) -> None:
         """Acquire a lease before any job is accepted.
@@ -115,18 +118,21 @@ class Replicas:
         """Start renewing the lease and taking over jobs."""
         self._task = asyncio.create_task(self._go_on(), name="replicas")
         self._task.add_done_callback(self._start_again)
+        if self._lease_task is None:
+            self._lease_task = asyncio.create_task(self._keep_lease(), name="replicas lease")
 
     async def stop(self) -> None:
         """Release the lease after the dispatcher has stopped; unfinished jobs continue in other processes at once."""
         if self._restart is not None:
             self._restart.cancel()
         if self._task is not None:
-            await cancellation.end([self._task])
+            await cancellation.end([self._task, *([] if self._lease_task is None else [self._lease_task])])
             await self._deletions.stop()
             with suppress(StorageError):
                 await self.remove_refused()
             with suppress(StorageError):
                 await self._services.writes(self._ledger.leave)
+        await asyncio.to_thread(self._lease_thread.close)
 
     async def board(self, job_id: str = "") -> Board:
         """Return all unfinished jobs, at most half a second old; older if the ledger cannot be read.
@@ -235,8 +241,16 @@ class Replicas:
 
     async def _renew_lease(self) -> None:
         began = time.monotonic()
-        await self._services.reads(self._ledger.renew_lease)
+        await self._lease_thread(self._ledger.renew_lease)
         self._renewed_at = began
+
+    async def _keep_lease(self) -> None:
+        """Renew the lease where slow reads or writes hold up the ticks: another process would take the jobs over."""
+        while True:
+            await asyncio.sleep(LEASE_RENEWAL_S)
+            if time.monotonic() - self._renewed_at >= 2 * LEASE_RENEWAL_S:
+                with suppress(StorageError):  # which the next tick reports
+                    await self._renew_lease()
 
     async def _restore_rows(self, lost: set[str], before: dict[str, LiveJob]) -> None:
         """Store again the running jobs of this process that a restored older database has lost."""

@@ -168,11 +168,12 @@ async def next_job_works(runner: JobRunner) -> None:
 
 
 def without_looks(runner: JobRunner) -> replicas.Replicas:
-    """Stop a runner's own polling of the other processes, and return its `Replicas`."""
+    """Stop a runner's own polling of the other processes, and the renewals of its lease; return its `Replicas`."""
     seen = runner._replicas
     assert seen is not None
-    assert seen._task is not None
-    seen._task.cancel()
+    for task in (seen._task, seen._lease_task):
+        assert task is not None
+        task.cancel()
     return seen
 
 

@@ -23,7 +23,7 @@ from hunyuan_ui.settings import Secret
 from tests.bucket_server import BucketServer
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
-from tests.faults.rig import OWNER, Rig, click, ended, until
+from tests.faults.rig import OWNER, Rig, click, ended, until, without_looks
 from tests.faults.service import PaidService
 from tests.postgres_server import PostgresServer
 
@@ -134,9 +134,7 @@ async def test_one_that_wakes_up_after_its_job_was_finished_elsewhere_and_delete
 
         async def stored(run: JobRun) -> bool:
             if run._services is one._services and not awake.is_set():
-                assert one._replicas is not None
-                assert one._replicas._task is not None
-                one._replicas._task.cancel()
+                without_looks(one)
                 asleep.set()
                 await awake.wait()
             return await store(run)
