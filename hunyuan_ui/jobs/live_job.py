@@ -215,7 +215,7 @@ class VolatileState(NamedTuple):
 def state_of(live: LiveJob, pause: QueuePause) -> VolatileState:
     """Return the volatile state of a job of this process."""
     retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
-    if live.job.status is not JobStatus.QUEUED or live.job.payer != "owner" or pause.wait_s <= 0:
+    if live.job.status is not JobStatus.QUEUED or live.job.payer != "owner" or not pause.is_on:
         return VolatileState(live.phase, retry_in_s, live.note, live.progress, live.wants_stop)
     note = pause.unknown_spending or pause.problem or live.note
     return VolatileState(Phase.PAUSED, max(retry_in_s or 0.0, pause.wait_s), note, live.progress)

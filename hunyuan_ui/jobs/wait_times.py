@@ -77,6 +77,11 @@ class QueuePause:
         return wait_s if self.unknown_spending is None else max(wait_s, PAUSE_CHECK_S)
 
     @property
+    def is_on(self) -> bool:
+        """Whether jobs wait for it, also while a free call asks whether its reason is gone."""
+        return self.problem is not None or self.wait_s > 0
+
+    @property
     def unknown_spending(self) -> JobProblem | None:
         """Why past spending is unknown; None if it is not."""
         return self.review_problem or self.history_problem

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from hunyuan_ui.endpoint.segmind import EndpointClient
 from hunyuan_ui.job import JobStatus, Phase, new_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.request import VideoRequest
@@ -80,3 +81,26 @@ async def test_a_refusal_that_may_be_of_a_prompt_fails_each_job(settings: Settin
     async with running(replace(settings, concurrency=1), service) as runner:
         ended = await asyncio.gather(*(runner.wait(job_id, VISITOR, 10) for job_id in await clicks(runner, 3)))
         assert [job.status for job in ended] == [JobStatus.FAILED, JobStatus.FAILED, JobStatus.DONE]
+
+
+async def test_a_job_is_paused_with_its_reason_also_while_the_free_call_is_out(
+    settings: Settings, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_asked, may_answer = asyncio.Event(), asyncio.Event()
+    credits_of = EndpointClient.credits
+
+    async def slow(client: EndpointClient, key: str) -> float:
+        is_asked.set()
+        await may_answer.wait()
+        return await credits_of(client, key)
+
+    monkeypatch.setattr(EndpointClient, "credits", slow)
+    service.script("submit", answer(402, LIMIT))
+    async with running(replace(settings, concurrency=1), service) as runner:
+        first, waiting = await clicks(runner, 2)
+        assert (await runner.wait(first, VISITOR, 10)).status is JobStatus.FAILED
+        await asyncio.wait_for(is_asked.wait(), 10)
+        view = seen(runner, waiting, VISITOR)
+        assert (view.phase, view.note and view.note.code) == (Phase.PAUSED, "team_spend_limit")
+        may_answer.set()
+        assert (await runner.wait(waiting, VISITOR, 10)).status is JobStatus.DONE
