@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, cast, get_args
@@ -11,14 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hunyuan_ui.errors import MediaError
+from hunyuan_ui.errors import HunyuanUIError, MediaError
 from hunyuan_ui.job import Job, Visitor, is_id
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.jobs.my_videos import Shape, VideoFilter
 from hunyuan_ui.library.exports import RATES, SIDES
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.ui.html_part import part
-from hunyuan_ui.ui.page_json import guarded, json_answer, json_body
+from hunyuan_ui.ui.page_json import guarded, json_answer, json_body, status_of
 from hunyuan_ui.ui.video_files import SERVED, VideoFiles
 from hunyuan_ui.ui.views import video_json
 from hunyuan_ui.ui.visitor import token_sent
@@ -26,6 +27,10 @@ from hunyuan_ui.words import words_for
 
 VIDEOS: Final = "/gradio_api/hunyuan/videos"
 SETTINGS: Final = "/gradio_api/hunyuan/settings"
+MOST_DELETED: Final = 500  # videos of one request
+DELETED_AT_ONCE: Final = 8  # of these; more would wait for the ledger's thread until they are refused
+
+_NOT_FOUND: Final = 404
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ def build_video_routes(runner: JobRunner) -> list[Route]:
         Route(f"{VIDEOS}/{{id}}.webp", guarded(files.poster)),
         Route(f"{VIDEOS}/{{id}}/export.{{kind}}", guarded(files.export)),
         Route(f"{VIDEOS}/{{id}}/favourite", guarded(page.mark), methods=["POST"]),
+        Route(f"{VIDEOS}/delete", guarded(page.remove_several), methods=["POST"]),
         Route(f"{VIDEOS}/{{id}}", guarded(page.one)),
         Route(f"{VIDEOS}/{{id}}", guarded(page.remove), methods=["DELETE"]),
         Route(SETTINGS, guarded(page.read_settings), methods=["POST"]),
@@ -106,10 +112,31 @@ class VideoPages:
 
     async def remove(self, request: Request) -> Response:
         """Delete one of the visitor's videos and all its files."""
-        visitor = self._visitor(request)
-        job = await self._runner.videos.one(request.path_params["id"], visitor)
+        job_id = request.path_params["id"]
+        await self._remove(job_id, self._visitor(request))
+        return json_answer({"deleted": job_id})
+
+    async def remove_several(self, request: Request) -> Response:
+        """Delete several videos; name those that the visitor no longer has, and why the first other one stayed."""
+        visitor, say = self._visitor(request), words_for(request.cookies, request.headers)
+        ids = _ids_in((await json_body(request)).get("ids"))
+        turns, problems = asyncio.Semaphore(DELETED_AT_ONCE), dict[str, str]()
+
+        async def remove(job_id: str) -> None:
+            async with turns:
+                try:
+                    await self._remove(job_id, visitor)
+                except HunyuanUIError as error:
+                    if status_of(error) != _NOT_FOUND:
+                        problems[job_id] = say.sentence(error)
+
+        await asyncio.gather(*map(remove, ids))
+        gone = [job_id for job_id in ids if job_id not in problems]
+        return json_answer({"gone": gone, "problem": next(iter(problems.values()), None)})
+
+    async def _remove(self, job_id: str, visitor: Visitor) -> None:
+        job = await self._runner.videos.one(job_id, visitor)
         await self._runner.delete(job.id, visitor)
-        return json_answer({"deleted": job.id})
 
     async def mark(self, request: Request) -> Response:
         """Set or clear the favourite mark of one of the visitor's videos."""
@@ -134,6 +161,13 @@ class VideoPages:
 
     def _shown(self, job: Job, request: Request) -> dict[str, Any]:
         return video_json(job, self._runner.videos.signature(job), words_for(request.cookies, request.headers))
+
+
+def _ids_in(value: object) -> list[str]:
+    found = cast("list[object]", value) if isinstance(value, list) else []
+    if not 0 < len(found) <= MOST_DELETED or not all(isinstance(one, str) and is_id(one) for one in found):
+        raise HTTPException(400, "not a list of ids")
+    return list(dict.fromkeys(cast("list[str]", found)))
 
 
 def _cursor(text: str) -> tuple[float, str] | None:

@@ -52,12 +52,13 @@ def guarded(answer: Answer) -> Answer:
             return await answer(request)
         except HunyuanUIError as error:
             sentence = words_for(request.cookies, request.headers).sentence(error)
-            return json_answer({"problem": sentence, "code": error.code}, _status(error))
+            return json_answer({"problem": sentence, "code": error.code}, status_of(error))
 
     return answered
 
 
-def _status(error: HunyuanUIError) -> int:
+def status_of(error: HunyuanUIError) -> int:
+    """Return the HTTP status of a refusal."""
     if isinstance(error, AccessError):
         return 409 if error.code == "still_under_way" else 404
     if isinstance(error, SpendLimitError):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from tests.app_process import RunningApp
-from tests.browser.one_gallery import app as app
+from tests.app_process import RunningApp, running_app
 from tests.browser.one_gallery import (
+    ELSEWHERE,
     cards,
     make_one,
     open_first,
@@ -18,8 +20,11 @@ from tests.browser.one_gallery import (
     plays,
     viewer,
 )
+from tests.browser.one_gallery import app as app
 from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
+from tests.shelves import put_video
+from tests.videos import mp4_bytes
 
 pytestmark = pytest.mark.slow
 
@@ -137,6 +142,32 @@ def test_a_page_that_is_left_deletes_what_it_said_was_deleted(gallery: Page, app
     gallery.reload()
     expect(gallery.get_by_role("searchbox")).to_have_value("fox number 18")
     expect(gallery.get_by_text("No prompt says that")).to_be_visible()
+
+
+def test_a_page_that_is_left_deletes_more_videos_than_a_browser_has_requests_that_outlive_it(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    data, count = mp4_bytes(), 280
+    for index in range(count + 3):
+        put_video(tmp_path / "data", ELSEWHERE, age_s=10 + index, data=data)
+    with running_app(tmp_path) as app:
+        page = open_gallery(context.new_page(), app)
+        while page.locator(".posters li").count() < count:
+            page.locator(".videos .more").evaluate("more => more.click()")
+            page.wait_for_timeout(50)
+        page.get_by_role("button", name="Select").click()
+        page.wait_for_timeout(500)  # what has just appeared takes no press
+        page.evaluate(
+            "n => [...document.querySelectorAll('.posters .tile-button')].slice(0, n).map(b => b.click())", count
+        )
+        page.locator(".videos .chosen").get_by_role("button", name="Delete").click()
+        expect(page.locator(".videos .undo")).to_contain_text(str(count))
+        page.goto("about:blank")
+        left, ends_at = count, time.monotonic() + 30
+        while left > 3 and time.monotonic() < ends_at:
+            time.sleep(0.1)
+            left = len([*app.data_dir.glob("videos/*.mp4")])
+        assert left == 3
 
 
 def test_a_deletion_that_did_not_happen_is_not_shown_as_one(gallery: Page) -> None:

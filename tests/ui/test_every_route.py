@@ -53,7 +53,7 @@ OWN = {
     *("/gradio_api/hunyuan/videos", "/gradio_api/hunyuan/videos/{id}", "/gradio_api/hunyuan/settings"),
     *("/gradio_api/hunyuan/lists/check", "/gradio_api/hunyuan/lists/send", "/gradio_api/hunyuan/lists/{id}"),
     *("/gradio_api/hunyuan/videos/{id}/favourite", "/gradio_api/hunyuan/lists/{id}/stop", "/gradio_api/healthz"),
-    "/gradio_api/hunyuan/pages/{id}",
+    *("/gradio_api/hunyuan/pages/{id}", "/gradio_api/hunyuan/videos/delete"),
 }
 FOR_ALL = {  # in public, and only without a login
     *("/gradio_api/info", "/gradio_api/info/", "/gradio_api/openapi.json"),

@@ -300,6 +300,46 @@ async def test_what_is_still_being_made_is_not_told_as_gone(shelf: Shelf, code: 
     assert (told.status_code, told.json()["code"]) == (status, code)
 
 
+async def deleted(shelf: Shelf, ids: object, token: str = ALICE) -> httpx.Response:
+    return await shelf.ask("videos/delete", token, "POST", json={"ids": ids})
+
+
+async def test_one_request_deletes_several_and_one_that_stays_stops_no_other(shelf: Shelf) -> None:
+    mine, bobs = [video["id"] for video in await shelf.listed()], (await shelf.listed(BOB))[0]["id"]
+    delete = shelf.runner.delete
+
+    async def refuse_first(job_id: str, visitor: Visitor) -> None:
+        if job_id == mine[0]:
+            raise AccessError("still_under_way")
+        await delete(job_id, visitor)
+
+    nobodys = new_id()
+    with patch.object(shelf.runner, "delete", refuse_first):
+        told = await deleted(shelf, [mine[0], bobs, nobodys, mine[1], mine[1], mine[2]])
+    assert told.status_code == 200
+    # What is a neighbour's is told like what nobody has.
+    assert told.json()["gone"] == [bobs, nobodys, mine[1], mine[2]]
+    assert told.json()["problem"] == words().sentence(JobProblem.from_code("still_under_way"))
+    assert [video["id"] for video in await shelf.listed()] == mine[:1]
+    assert [video["id"] for video in await shelf.listed(BOB)] == [bobs]
+    assert (await deleted(shelf, mine)).json() == {**told.json(), "gone": mine, "problem": None}
+    assert await shelf.listed() == []
+
+
+async def test_what_no_page_sends_deletes_nothing(shelf: Shelf) -> None:
+    mine = [video["id"] for video in await shelf.listed()]
+    many = [new_id() for _ in range(gallery.MOST_DELETED + 1 - len(mine))]
+    for ids in (None, [], {mine[0]: 1}, mine[0], [*mine, 5], [*mine, [mine[0]]], [*mine, "../x"], [*mine, *many]):
+        assert (await deleted(shelf, ids)).status_code == 400
+    assert (await shelf.ask("videos/delete", method="POST", content=b"[]")).status_code == 400
+    for token in ("", "x", mine[0]):
+        answer = await deleted(shelf, mine, token)
+        assert answer.status_code == 404 or answer.json()["gone"] == mine
+    assert len(await shelf.listed()) == len(mine)
+    assert (await deleted(shelf, [*mine, *many[1:]])).json()["problem"] is None
+    assert await shelf.listed() == []
+
+
 @pytest.mark.parametrize(
     ("storage", "videos_url", "is_wiped"),
     [("kept", None, False), ("lax", None, False), ("wiped", None, True), ("wiped", "s3://videos/here", False)],

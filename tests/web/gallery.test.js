@@ -97,6 +97,28 @@ for (const [status, isGone] of [
     assert.deepEqual(browser.said, isGone ? ["b"] : []);
   });
 
+for (const [status, answer, left, line] of [
+  [200, { gone: ["a", "c"], problem: null }, ["b"], ""],
+  [200, { gone: ["c", "x"], problem: "Not now." }, ["a", "b"], "Not now."],
+  [400, { problem: "No." }, ["a", "b", "c"], "No."],
+  [200, {}, ["a", "b", "c"], "<gallery.delete_unanswered>"],
+])
+  test(`one request deletes several: ${status} ${JSON.stringify(answer)}`, async () => {
+    remove("a");
+    remove("c");
+    browser.window.dispatchEvent(new Event("pagehide"));
+    await settled();
+    const { how } = browser.asked.at(-1);
+    assert.deepEqual([how.method, how.keepalive, how.body], ["POST", true, '{"ids":["a","c"]}']);
+    await browser.answer("videos/delete", answer, status);
+    assert.deepEqual(ids(), left);
+    assert.equal(grid.part("line").textContent, line);
+    assert.deepEqual(
+      browser.said,
+      ["a", "b", "c"].filter((id) => !left.includes(id)),
+    );
+  });
+
 test("a deletion without an answer is not said to have left the video untouched", async () => {
   remove("b");
   await wait(10000);
@@ -236,7 +258,7 @@ test("the chosen ones are deleted, and nothing stays chosen", async () => {
   assert.equal(grid.part("choose").getAttribute("aria-pressed"), "false");
   grid.part("delete-now").click();
   await settled();
-  assert.deepEqual([browser.count("videos/a"), browser.count("videos/c")], [1, 1]);
+  assert.equal(browser.asked.at(-1).how.body, '{"ids":["a","c"]}');
 });
 
 for (const [what, found, stays] of [

@@ -14,6 +14,7 @@ import { createDeletions } from "./undo_delete.js";
 import { cardOf, showFavourite } from "./video_card.js";
 
 const SEARCH_AFTER_MS = 250;
+const ERASED_WITHIN_MS = 60000; // several, which may lie in a slow store
 const STOCK = 4; // videos that are loaded beyond the open one
 const EVERYBODY = "hunyuan_everybody";
 const FILTERS = "hunyuan_filters";
@@ -266,12 +267,22 @@ export function gallery({ element, props }) {
     showNothing();
   }
 
-  async function erase(video) {
-    const answer = await ask(`videos/${video.id}`, { method: "DELETE", keepalive: true });
-    const isGone = answer.isOk || answer.httpStatus === 404;
-    if (isGone) emit("deleted", video.id);
-    else say(answer.problem || words["gallery.delete_unanswered"], true);
-    return isGone;
+  async function erase(videos) {
+    const ids = videos.map(({ id }) => id);
+    const answer = await (ids.length > 1 ? eraseSeveral(ids) : eraseOne(ids[0]));
+    for (const id of answer.gone) emit("deleted", id);
+    if (answer.gone.length < ids.length) say(answer.problem || words["gallery.delete_unanswered"], true);
+    return answer.gone;
+  }
+
+  async function eraseOne(id) {
+    const answer = await ask(`videos/${id}`, { method: "DELETE", keepalive: true });
+    return { ...answer, gone: answer.isOk || answer.httpStatus === 404 ? [id] : [] };
+  }
+
+  async function eraseSeveral(ids) {
+    const answer = await ask("videos/delete", { json: { ids }, keepalive: true, within_ms: ERASED_WITHIN_MS });
+    return { ...answer, gone: ids.filter((id) => answer.gone?.includes(id)) };
   }
 
   function undo() {
@@ -363,7 +374,7 @@ export function gallery({ element, props }) {
   part("undo").addEventListener("click", undo);
   part("delete-now").addEventListener("click", deletions.finish);
   // Videos announced as deleted must not reappear on the next visit.
-  window.addEventListener("pagehide", deletions.leave);
+  window.addEventListener("pagehide", deletions.finish);
   part("everybody").hidden = !props.value?.is_owner;
   everybody.checked = Boolean(props.value?.is_owner && tab.get(EVERYBODY));
   everybody.addEventListener("change", () => {

@@ -1,20 +1,18 @@
 // Deletions that can be undone for a while: nothing is deleted until then.
 
 const UNDO_MS = 10000;
-const AT_ONCE = 50; // a browser refuses requests that may outlive their page beyond 256, and each has its own deadline
+const AT_ONCE = 500; // videos of one request: the server takes no more, and a browser gives what may outlive its page 64 kB
 
 /**
  * @template {{id: string}} Video
  * @param {object} needs
- * @param {(video: Video) => Promise<boolean>} needs.erase Delete it permanently, and return whether it is gone.
+ * @param {(videos: Video[]) => Promise<string[]>} needs.erase Delete them permanently, and return the ids of the gone ones.
  * @param {(waiting: Video[]) => void} needs.changed
  */
 export function createDeletions({ erase, changed }) {
   /** @type {Video[]} */
   let waiting = [];
   const erasing = new Set(); // ids whose deletion is not answered yet
-  /** @type {Video[]} */
-  const due = []; // of these, the ones whose deletion is not requested yet
   /** @type {any} */
   let timer;
 
@@ -30,24 +28,13 @@ export function createDeletions({ erase, changed }) {
     const taken = take();
     for (const { id } of taken) erasing.add(id);
     changed(waiting);
-    due.push(...taken);
-    eraseDue();
+    for (let at = 0; at < taken.length; at += AT_ONCE) eraseTogether(taken.slice(at, at + AT_ONCE));
   }
 
-  function eraseDue(atOnce = AT_ONCE) {
-    const underWay = erasing.size - due.length;
-    for (const video of due.splice(0, Math.max(0, atOnce - underWay)))
-      erase(video).then((isGone) => {
-        erasing.delete(video.id);
-        eraseDue();
-        if (!isGone) changed(waiting);
-      });
-  }
-
-  /** Request all deletions: the page closes. */
-  function leave() {
-    finish();
-    eraseDue(Number.POSITIVE_INFINITY);
+  async function eraseTogether(videos) {
+    const gone = await erase(videos);
+    for (const { id } of videos) erasing.delete(id);
+    if (gone.length < videos.length) changed(waiting);
   }
 
   function undo() {
@@ -74,5 +61,5 @@ export function createDeletions({ erase, changed }) {
 
   const has = (id) => erasing.has(id) || waiting.some((one) => one.id === id);
 
-  return { add, drop, has, finish, leave, undo };
+  return { add, drop, has, finish, undo };
 }
