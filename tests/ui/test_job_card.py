@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hunyuan_ui.estimate import engine_estimate, estimate
-from hunyuan_ui.job import JobProblem, JobStatus, Payer, Phase
+from hunyuan_ui.job import Job, JobProblem, JobStatus, Payer, Phase
 from hunyuan_ui.jobs import JobView
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
@@ -98,6 +98,17 @@ def test_sentences_follow_each_other_as_the_language_writes_them(language: str, 
     note = JobProblem.from_code("rate_limited", seconds=30)
     told = as_json(view_of(phase=Phase.PAUSED, note=note, retry_in_s=30.0), say)
     assert told["note_text"] == say.sentence(note) + between + say("wait.retry_in", seconds=30)
+
+
+@pytest.mark.parametrize("stored", [job(), job(dialect="openai"), job(payer="nobody")])
+@pytest.mark.parametrize(("language", "again"), [("en", "again"), ("zh", "重试")])
+@pytest.mark.parametrize("code", ["rate_limited", "download_failed"])
+def test_what_is_tried_again_says_so_once(code: str, language: str, again: str, stored: Job) -> None:
+    note = JobProblem.from_code(code, seconds=30, reason="503")
+    told = as_json(view_of(job=stored, phase=Phase.PAUSED, note=note, retry_in_s=30.0), words(language))
+    assert told["note_text"].count(again) == 1
+    # The same sentence answers a key that is entered, or stays at a lost video, which nobody tries again.
+    assert again not in words(language).about(stored).sentence(note)
 
 
 @pytest.mark.parametrize(
