@@ -107,7 +107,7 @@ def test_what_is_tried_again_says_so_once(code: str, language: str, again: str, 
     note = JobProblem.from_code(code, seconds=30, reason="503")
     told = as_json(view_of(job=stored, phase=Phase.PAUSED, note=note, retry_in_s=30.0), words(language))
     assert told["note_text"].count(again) == 1
-    # The same sentence answers a key that is entered, or stays at a lost video, which nobody tries again.
+    # The same sentence answers a key that is entered, which nobody tries again.
     assert again not in words(language).about(stored).sentence(note)
 
 

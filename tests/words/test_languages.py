@@ -133,3 +133,7 @@ def test_a_problem_in_chinese_names_its_field_in_chinese() -> None:
     with pytest.raises(InvalidRequestError) as caught:
         VideoRequest.parse({"prompt": "x", "video_length": 78})
     assert words("zh").sentence(JobProblem.of(caught.value)).endswith("请用 77 或 81。")
+
+
+def test_no_chinese_text_calls_a_value_of_any_kind_a_number() -> None:
+    assert [key for key in words("zh") if "数值" in words("zh")[key]] == []

@@ -35,6 +35,13 @@ def test_no_error_tells_a_visitor_to_do_what_only_an_owner_can(language: str) ->
 
 
 @pytest.mark.parametrize("language", languages())
+def test_no_error_takes_the_key_of_a_job_for_the_owners(language: str) -> None:
+    of_keys = [key for key in words(language) if re.match(r"error\.(key_(missing|refused)|not_allowed)", key)]
+    assert len(of_keys) == 6
+    assert [key for key in of_keys if "SEGMIND_API_KEY" in words(language)[key]] == []
+
+
+@pytest.mark.parametrize("language", languages())
 def test_what_an_api_and_the_command_line_say_too_names_no_button(language: str) -> None:
     button = re.compile({"en": r"\bGenerate\b", "zh": "“生成”"}[language])
     assert [

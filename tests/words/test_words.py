@@ -156,7 +156,9 @@ def test_a_reason_may_hold_another_one() -> None:
     assert "(HTTP 500: an HTML page)" in words().sentence(DownloadError("download_failed", reason=why))
     assert "（HTTP 500：一个 HTML 页面）" in words("zh").sentence(DownloadError("download_failed", reason=why))
     wrong = InvalidRequestError("field_missing", field="width").as_reason
-    assert words("zh").sentence(MediaError("bad_settings_in_video", problem=wrong)).endswith("宽度：缺少数值。请补上。")
+    assert (
+        words("zh").sentence(MediaError("bad_settings_in_video", problem=wrong)).endswith("宽度：缺少这个值。请补上。")
+    )
 
 
 @pytest.mark.parametrize(
