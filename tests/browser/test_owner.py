@@ -181,6 +181,34 @@ def test_a_desk_that_was_open_all_night_asks_for_the_new_day(page: Page, app: Ru
         page.clock.fast_forward("24:00:00")
 
 
+@pytest.mark.parametrize(("half", "rest"), [("12.", "5"), ("1", "2.5"), ("12.5e", "0")])
+def test_an_answer_meanwhile_takes_nothing_from_a_half_typed_amount_and_keeps_the_place_in_a_reason(
+    page: Page, app: RunningApp, half: str, rest: str
+) -> None:
+    owner = opened(page, app)
+    row_of(owner, FAILED).get_by_role("button", name="Put the amount right").click()
+    form = owner.locator(".more form")
+
+    def answered() -> None:
+        asked = page.evaluate("() => document.querySelector('.owner tbody tr').dataset.seen = 'yes'")
+        assert asked == "yes"
+        page.evaluate("window.dispatchEvent(new Event('online'))")  # as when the computer wakes up
+        expect(owner.locator("tbody tr[data-seen]")).to_have_count(0)
+
+    page.keyboard.type(half)
+    answered()
+    page.keyboard.type(rest)
+    reason = form.get_by_label("Because")
+    reason.fill("a bill")
+    page.keyboard.press("Home")
+    page.keyboard.type("as o")
+    answered()
+    page.keyboard.type("n ")
+    expect(reason).to_have_value("as on a bill")
+    page.keyboard.press("Enter")
+    expect(owner.locator("[data-part=said]")).to_have_text("Put right: $12.50 counts.")
+
+
 def test_what_was_typed_outlives_a_refusal_and_a_refresh(page: Page, app: RunningApp) -> None:
     owner = opened(page, app)
     row_of(owner, FAILED).get_by_role("button", name="Put the amount right").click()

@@ -130,7 +130,7 @@ export function owner({ element, props, trigger, watch }) {
     if (value.said || value.problem || !isQuiet) showText(part("said"), value.said);
     isQuiet = false;
     if (value.days) draw(value);
-    if (!isOurs || (element.contains(used) && used.offsetParent)) return;
+    if (!isOurs || (document.activeElement === used && used.offsetParent)) return;
     const told = part(value.problem ? "problem" : "said");
     (jobs.control(name) || (told.hidden ? heading : told)).focus({ preventScroll: true });
   }

@@ -7,11 +7,9 @@ import { words } from "./language.js";
 const COLUMNS = ["when", "status", "payer", "cost", "took", "what", "do", "request"];
 const MOST_USD = 1000000;
 
-function field(text, draft, values) {
+function field(text, values) {
   const label = node("label");
-  const input = node("input", "", "text-field", { required: true, value: draft[values.name] || "", ...values });
-  input.addEventListener("input", () => (draft[values.name] = input.value));
-  label.append(node("span", text), input);
+  label.append(node("span", text), node("input", "", "text-field", { required: true, ...values }));
   return label;
 }
 
@@ -32,10 +30,10 @@ export const nameColumns = (head) =>
  * @param {(name: string, data: object) => void} act Send the owner's decision on a job.
  */
 export function createOwnersJobs(table, act) {
-  const drafts = new Map(); // text being typed, by job; survives each answer
+  const forms = new Map(); // open corrections, by job: each answer keeps what is half typed in them, and the caret
   const controls = new Map(); // by name, so that the focus returns to the one that was used
   const looked = new Set(); // lost videos that were requested again, until that has ended
-  let sent = ""; // the job whose draft is being sent
+  let sent = ""; // the job whose correction is being sent
   let jobs = [];
 
   function button(text, press, { name = "", about = "" } = {}) {
@@ -46,14 +44,18 @@ export function createOwnersJobs(table, act) {
   }
 
   function correction(job, key) {
+    const form = forms.get(key) ?? newForm(job, key);
+    forms.set(key, form);
+    for (const control of form.elements) controls.set(`${control.name || "save"} ${key}`, control);
+    return form;
+  }
+
+  function newForm(job, key) {
     const form = node("form");
-    const draft = drafts.get(key) || {};
-    drafts.set(key, draft);
     const save = node("button", words["owner.save"], "button");
     const amount = { name: "usd", type: "number", min: 0, max: MOST_USD, step: "any", autocomplete: "off" };
     const reason = { name: "note", type: "text", maxLength: 500, autocomplete: "off" };
-    form.append(field(words["owner.amount"], draft, amount), field(words["owner.because"], draft, reason), save);
-    for (const control of form.elements) controls.set(`${control.name || "save"} ${key}`, control);
+    form.append(field(words["owner.amount"], amount), field(words["owner.because"], reason), save);
     onSubmit(form, () => {
       sent = key;
       act("correct", { job: job.id, cost_usd: form.elements.usd.valueAsNumber, note: form.elements.note.value });
@@ -94,11 +96,11 @@ export function createOwnersJobs(table, act) {
       act("look_again", { job: job.id });
     });
     offer(job.can.correct, "owner.correct", "correct", () => {
-      if (!drafts.delete(key)) drafts.set(key, {});
+      if (!forms.delete(key)) forms.set(key, newForm(job, key));
       rows();
       (controls.get(`usd ${key}`) || controls.get(`correct ${key}`)).focus();
     });
-    controls.get(`correct ${key}`)?.setAttribute("aria-expanded", drafts.has(key));
+    controls.get(`correct ${key}`)?.setAttribute("aria-expanded", forms.has(key));
     return buttons;
   }
 
@@ -121,7 +123,7 @@ export function createOwnersJobs(table, act) {
   // Earlier corrections, and the form for a new one: a separate row, as wide as the visible table.
   function more(job) {
     const key = `row ${job.id}`;
-    const isOpen = job.can.correct && drafts.has(key);
+    const isOpen = job.can.correct && forms.has(key);
     if (!isOpen && !job.corrections.length) return [];
     const made = node("tr", "", "more");
     const cell = node("td");
@@ -154,12 +156,12 @@ export function createOwnersJobs(table, act) {
     },
 
     /**
-     * Discard what was rendered, and text that was submitted successfully.
+     * Discard what was rendered, and a correction that was taken.
      * @param {boolean} isTaken
      */
     clear(isTaken) {
       controls.clear();
-      if (isTaken) drafts.delete(sent);
+      if (isTaken) forms.delete(sent);
     },
 
     /** Whether a video that was requested again is still pending. */
