@@ -137,3 +137,7 @@ def test_a_problem_in_chinese_names_its_field_in_chinese() -> None:
 
 def test_no_chinese_text_calls_a_value_of_any_kind_a_number() -> None:
     assert [key for key in words("zh") if "数值" in words("zh")[key]] == []
+
+
+def test_a_video_under_way_that_may_still_wait_is_not_said_to_be_rendering() -> None:
+    assert [key for key in ("pay.next", "pay.full", "error.visitor_busy") if "正在生成" in words("zh")[key]] == []
