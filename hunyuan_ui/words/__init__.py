@@ -322,7 +322,7 @@ def words_for(cookies: Mapping[str, str], headers: Mapping[str, str]) -> Words:
     chosen = [_language_in(headers.get("referer", "")), cookies.get(LANGUAGE_COOKIE, "")]
     wished = [*chosen, *headers.get("accept-language", "").split(",")]
     for wish in wished:
-        language = wish.split(";")[0].strip().split("-")[0].lower()
+        language = wish.split(";")[0].strip().replace("_", "-").split("-")[0].lower()
         if language in languages():
             return words(language)
     return words()

@@ -6,7 +6,7 @@ import { newBrowser } from "./stand_in.js";
 
 const said = { sentences: "{first} {next}", said: "{action}: {prompt}, {count} video{count:s}" };
 newBrowser().window.hunyuanWords = { en: said, zh: said };
-const { filled, joined } = await import("../../hunyuan_ui/ui/web/language.js");
+const { filled, joined, languageNamed } = await import("../../hunyuan_ui/ui/web/language.js");
 
 test("a text with the signs of a replacement or of a place stays as it is", () => {
   for (const prompt of ["$& $1 $$", "{action} {count:s}"])
@@ -17,4 +17,16 @@ test("sentences become one text, without those that there are not", () => {
   assert.equal(joined(["One.", false, "Two.", "", "Three."]), "One. Two. Three.");
   assert.equal(joined([false, "Two."]), "Two.");
   assert.deepEqual([joined([]), joined([false])], ["", ""]);
+});
+
+test("a language is named with its region as browsers or systems write it, as at the server", () => {
+  for (const [names, language] of [
+    [["zh_CN", "en"], "zh"],
+    [["ZH-TW"], "zh"],
+    [["", "zha", "enm", "zh_Hant"], "zh"],
+    [["en_GB.UTF-8", "zh"], "en"],
+    [["fr"], "en"],
+    [["constructor"], "en"],
+  ])
+    assert.equal(languageNamed(names), language);
 });

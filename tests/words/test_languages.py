@@ -135,6 +135,17 @@ def test_a_problem_in_chinese_names_its_field_in_chinese() -> None:
     assert words("zh").sentence(JobProblem.of(caught.value)).endswith("请用 77 或 81。")
 
 
+@pytest.mark.parametrize(
+    ("named", "language"),
+    [("zh_CN", "zh"), ("ZH", "zh"), ("zh_Hant_TW", "zh"), ("zh-TW", "zh"), ("zha", "en"), ("en_GB.UTF-8", "en")],
+)
+def test_a_language_is_named_with_its_region_as_browsers_or_systems_write_it(named: str, language: str) -> None:
+    other = {"zh": "en", "en": "fr"}[language]
+    headers = {"referer": f"https://page.example/?lang={named}", "accept-language": other}
+    assert words_for({}, headers).language == language
+    assert words_for({}, {"accept-language": f"{named},{other}"}).language == language
+
+
 def test_no_chinese_text_calls_a_value_of_any_kind_a_number() -> None:
     assert [key for key in words("zh") if "数值" in words("zh")[key]] == []
 

@@ -3,10 +3,14 @@
 import { chosenLanguage } from "./browser_storage.js";
 
 const LANGUAGES = { en: "en", zh: "zh-CN" };
-const wished = [chosenLanguage(), ...(navigator.languages || [])].map((name) => name.slice(0, 2).toLowerCase());
+
+/** Return the first of our languages among names with or without regions, as the server does for its sentences. */
+export const languageNamed = (/** @type {readonly string[]} */ names) =>
+  names.map((name) => name.split(/[-_]/)[0].toLowerCase()).find((name) => Object.keys(LANGUAGES).includes(name)) ||
+  "en";
 
 /** @type {string} */
-export const language = wished.find((name) => name in LANGUAGES) || "en";
+export const language = languageNamed([chosenLanguage(), ...(navigator.languages || [])]);
 
 /** @type {Object<string, string>} */
 export const words = window.hunyuanWords[language];
