@@ -254,11 +254,13 @@ class Dispatcher:
                 live.show(Phase.PAUSED, note=wants_key(live.job))
             elif len(self.in_flight()) < self._settings.concurrency and self._is_turn_of(live.job):
                 live.show(Phase.WAITING, note=live.job.problem if live.job.held_by else None)
+                self._services.away.begin_attempt(live.job)
                 self._start_task(live.job.id)
         return min(waits) + 0.01 if waits else None
 
     def _wait_s(self, live: LiveJob) -> float:
         own = max(0.0, max(live.retry_at or 0.0, live.held_until) - time.monotonic())
+        own = max(own, self._services.away.wait(live.job)[0])
         if live.job.payer != "owner":
             return own
         return max(own, self._services.pause.wait_s, _HELD_S if self._is_balance_due else 0.0)

@@ -44,14 +44,15 @@ from hunyuan_ui.jobs.wait_times import (
     asked_wait_s,
     backoff_s,
     hold_queue,
+    hold_unsent,
     poll_wait_s,
+    why_unsent,
 )
 from hunyuan_ui.ledger import CHARGED, NAMED, UNCONFIRMED
 
 if TYPE_CHECKING:  # imported only if an engine is set
     from hunyuan_ui.endpoint.openai_videos import EngineClient
 
-SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
 HOPELESS_AFTER: Final = 20  # failed downloads, once the file's seven days are over
 UNUSABLE_AFTER: Final = 3  # consecutive responses for a completed job
 _FORGOTTEN: Final = (RequestExpiredError, JobFailedError)  # so that only the history may still have the address
@@ -138,14 +139,15 @@ class JobRun:
                     await self._commits.step(self._ledger.mark_running, taken.request_id, cost_usd=taken.cost)
         except EndpointUnreachableError as error:
             await self._unsent(error)
+            return
         except RateLimitError as error:
             if self._job.payer == "owner":
                 self._services.pause.for_seconds(error.retry_after_s)
-            await self._requeue(error, error.retry_after_s)
+            await self._requeue(JobProblem.of(error), error.retry_after_s)
         except EndpointStatusError as error:
             if hold_queue(self._services.pause, self._job, error):
                 # Twice, so that the next job has its turn: this one may cost more than the account allows.
-                await self._requeue(error, 2 * self._services.pause.own_wait_s)
+                await self._requeue(JobProblem.of(error), 2 * self._services.pause.own_wait_s)
             else:
                 await self._commits.step(self._ledger.mark_failed, JobProblem.of(error))
         except OutcomeUnknownError as error:
@@ -154,6 +156,8 @@ class JobRun:
         else:
             if self._job.payer == "owner":
                 self._services.pause.end_by_post(self._age_s())
+        if self._services.away.remove(self._job):
+            self._live.slot_freed()  # the others need not wait until this attempt would be over
 
     async def _follow(self, error: OutcomeUnknownError) -> None:
         """Poll the request id of an unusable response; without an id the outcome is unknown."""
@@ -200,15 +204,14 @@ class JobRun:
             log.trouble("job.body_lost", job=self._job.id, kind=type(error).__name__)
 
     async def _unsent(self, error: EndpointUnreachableError) -> None:
-        attempts = int(self._job.notes.get("attempts", 0)) + 1
-        if attempts >= SUBMIT_ATTEMPTS or error.code == "tls_failed":
+        wait_s, attempts = hold_unsent(self._services.away, self._job, error)
+        if wait_s is None:
             await self._commits.step(self._ledger.mark_failed, JobProblem.of(error))
         else:
-            await self._requeue(error, backoff_s(attempts), notes={"attempts": attempts})
+            await self._requeue(why_unsent(error), wait_s, notes={"attempts": attempts})
 
-    async def _requeue(self, error: EndpointError, wait_s: float, **more: Any) -> None:
-        problem, not_before = JobProblem.of(error), self._ledger.now() + wait_s
-        await self._commits.step(self._ledger.requeue, not_before, problem, **more)
+    async def _requeue(self, problem: JobProblem, wait_s: float, **more: Any) -> None:
+        await self._commits.step(self._ledger.requeue, self._ledger.now() + wait_s, problem, **more)
         self._live.show(Phase.PAUSED, retry_in_s=wait_s, note=problem)
 
     # polling

@@ -142,7 +142,7 @@ class JobWatch:
             elapsed_s = max(0.0, (job.ended_at or job.updated_at) - began)
             return JobView(job, phase, elapsed_s, usual, note=job.problem, can_look_again=self.can_look_again(job))
         place = queue.ids.index(job.id) + 1 if job.id in queue.ids else None
-        state = queue.states[job.id] if live is None else state_of(live, self._services.pause)
+        state = queue.states[job.id] if live is None else state_of(live, self._services)
         elapsed_s, starts_in_s = self._services.ledger.now() - began, queue.starts.get(job.id)
         at = (state.phase, elapsed_s, usual, place, len(queue.ids), state.retry_in_s, state.note)
         can_stop = can_be_stopped(job) and not state.is_stopping

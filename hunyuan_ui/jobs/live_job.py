@@ -17,7 +17,7 @@ from hunyuan_ui.endpoint.contract import RECORD_LIFE_S
 from hunyuan_ui.errors import HunyuanUIError, StorageError
 from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus, Phase
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.jobs.wait_times import QueuePause, backoff_s
+from hunyuan_ui.jobs.wait_times import backoff_s
 from hunyuan_ui.ledger import NAMED, TakenOverError
 
 OVERDUE_TIMES: Final = 10  # of the expected seconds, as for costs (docs/architecture.md 3)
@@ -212,10 +212,14 @@ class VolatileState(NamedTuple):
     is_stopping: bool = False
 
 
-def state_of(live: LiveJob, pause: QueuePause) -> VolatileState:
+def state_of(live: LiveJob, services: Services) -> VolatileState:
     """Return the volatile state of a job of this process."""
     retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
-    if live.job.status is not JobStatus.QUEUED or live.job.payer != "owner" or not pause.is_on:
+    pause = services.pause
+    away_s, away = services.away.wait(live.job)
+    is_paused = live.job.payer == "owner" and pause.is_on
+    if live.job.status is not JobStatus.QUEUED or not (is_paused or away_s > 0):
         return VolatileState(live.phase, retry_in_s, live.note, live.progress, live.wants_stop)
-    note = pause.unknown_spending or pause.problem or live.note
-    return VolatileState(Phase.PAUSED, max(retry_in_s or 0.0, pause.wait_s), note, live.progress)
+    note = (pause.unknown_spending or pause.problem if is_paused else None) or away or live.note
+    pause_s = pause.wait_s if is_paused else 0.0
+    return VolatileState(Phase.PAUSED, max(retry_in_s or 0.0, pause_s, away_s), note, live.progress)

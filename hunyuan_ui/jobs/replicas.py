@@ -358,7 +358,7 @@ class Replicas:
         takes_place = live.takes_place
         if live.job.status is JobStatus.QUEUED:
             takes_place = self._services.keys.for_job(live.job) is not None
-        phase, retry_in_s, note, progress, _ = state_of(live, self._services.pause)
+        phase, retry_in_s, note, progress, _ = state_of(live, self._services)
         if phase is PHASE_OF.get(live.job.status) and note is None and retry_in_s is None and progress is None:
             return PublishedState(None, takes_place)
         facts: dict[str, Any] = {"phase": phase.value}

@@ -24,7 +24,7 @@ from hunyuan_ui.job import DAY_S, Job, JobProblem, is_id, new_id
 from hunyuan_ui.jobs.calibrated_estimates import CalibratedEstimates
 from hunyuan_ui.jobs.ledger_thread import LedgerThread
 from hunyuan_ui.jobs.visitor_keys import KeyRing
-from hunyuan_ui.jobs.wait_times import QueuePause
+from hunyuan_ui.jobs.wait_times import AwayServices, QueuePause
 from hunyuan_ui.ledger import (
     DATABASE_URL,
     FILE_NAME,
@@ -90,6 +90,7 @@ class Services:
     limits: SpendLimits
     writes: LedgerThread = field(default_factory=LedgerThread)
     pause: QueuePause = field(default_factory=QueuePause)
+    away: AwayServices = field(default_factory=AwayServices)
     notifications: Notifications = field(default_factory=Notifications)
 
     def check_sending(self, job: Job, totals: Totals) -> int:

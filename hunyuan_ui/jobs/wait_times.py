@@ -11,11 +11,12 @@ from hunyuan_ui.errors import (
     AuthenticationError,
     DownloadError,
     EndpointStatusError,
+    EndpointUnreachableError,
     HunyuanUIError,
     OutOfCreditsError,
     RateLimitError,
 )
-from hunyuan_ui.job import Job, JobProblem
+from hunyuan_ui.job import Dialect, Job, JobProblem
 
 FIRST_POLL_S: Final = 0.1  # after sending, when refusals and quick jobs end
 POLL_JITTER: Final = 0.5  # spreads jobs that were started together
@@ -26,6 +27,9 @@ SLOWEST_RETRY_S: Final = 60.0
 SLOWEST_FETCH_S: Final = 600.0  # a file may be unreachable for days
 WARMING: Final = "engine_warming"
 PAUSE_CHECK_S: Final = 60.0  # interval of the free balance call in a paused queue
+AWAY_CHECK_S: Final = 15.0  # between two attempts to connect to a service that was unreachable
+SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
+ATTEMPT_S: Final = 20.0  # within which a connection is open or has failed, an engine's check included
 # Refusals that are never of one job alone; another may be of its prompt.
 _OF_ACCOUNT: Final = frozenset({"team_spend_limit", "out_of_credits", "key_refused", "key_missing"})
 
@@ -134,6 +138,60 @@ class QueuePause:
 
     def _wait(self, seconds: float) -> None:
         self._until = max(self._until, time.monotonic() + seconds)
+
+
+class AwayServices:
+    """Services that a job could not be sent to for want of a connection: their jobs wait while one at a time tries.
+
+    Not shared between processes: another machine may reach them.
+    """
+
+    def __init__(self) -> None:
+        self._away: dict[Dialect, tuple[float, JobProblem]] = {}  # time.monotonic() of the next attempt; why they wait
+
+    def is_away(self, job: Job) -> bool:
+        """Whether the last attempts to connect to a job's service failed."""
+        return _service_of(job) in self._away
+
+    def add(self, job: Job, problem: JobProblem) -> None:
+        """Send nothing to a job's service for a while; `problem` says why."""
+        self._away[_service_of(job)] = (time.monotonic() + AWAY_CHECK_S, problem)
+
+    def begin_attempt(self, job: Job) -> None:
+        """Have the others wait while this job is sent to a service that was unreachable."""
+        if (known := self._away.get(_service_of(job))) is not None:
+            self._away[_service_of(job)] = (time.monotonic() + ATTEMPT_S, known[1])
+
+    def remove(self, job: Job) -> bool:
+        """Note that a job's service was reached; return whether it was away."""
+        return self._away.pop(_service_of(job), None) is not None
+
+    def wait(self, job: Job) -> tuple[float, JobProblem | None]:
+        """Return the seconds until a job may be sent, and why it waits."""
+        until, problem = (0.0, None) if job.is_preview else self._away.get(_service_of(job), (0.0, None))
+        return max(0.0, until - time.monotonic()), problem
+
+
+def _service_of(job: Job) -> Dialect:
+    return "openai" if job.is_at_engine else "v2"
+
+
+def hold_unsent(away: AwayServices, job: Job, error: EndpointUnreachableError) -> tuple[float | None, int]:
+    """Return the seconds until a job is to be sent that was not, None if it fails, and its failed attempts so far.
+
+    The first one whose service stays away fails, so that its visitor learns of it; the others wait.
+    """
+    attempts = int(job.notes.get("attempts", 0)) + 1
+    is_known = away.is_away(job)
+    if not is_known and attempts < SUBMIT_ATTEMPTS and error.code != "tls_failed":
+        return backoff_s(attempts), attempts
+    away.add(job, why_unsent(error))
+    return (0.0, 0) if is_known else (None, attempts)
+
+
+def why_unsent(error: EndpointUnreachableError) -> JobProblem:
+    """Return why a job waits whose service cannot be reached."""
+    return JobProblem.from_code(f"{error.code}_unsent", **error.facts)
 
 
 def hold_queue(pause: QueuePause, job: Job, error: EndpointStatusError) -> bool:

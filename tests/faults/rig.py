@@ -54,7 +54,7 @@ USD_PER_HOUR = 1.46 / TOOK_S * 3600  # so that a video costs as much as at the h
 
 def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     """Shorten the waits that protect a real service."""
-    for module in (job_run, dispatcher, engine_jobs):
+    for module in (job_run, dispatcher, engine_jobs, wait_times):
         patch(module, "backoff_s", lambda *_, **__: 0.004)
     patch(live_job, "backoff_s", lambda *_, **__: 0.02)  # a stopped server is asked anew each time
     patch(dispatcher, "_RESTART_S", 0.02)
@@ -62,6 +62,7 @@ def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     patch(job_run, "ALL_TAKEN_S", 0.05)
     patch(endings, "PROOFS", {ending: endings.Proof(4, 0.05) for ending in endings.Ending})
     patch(wait_times, "PAUSE_CHECK_S", 0.01)
+    patch(wait_times, "AWAY_CHECK_S", 0.01)
     patch(batch, "_LOOK_AGAIN_S", 0.02)
     patch(engine_jobs, "WARM_CHECK_S", 0.01)
     patch(history_import, "RETRY_S", 0.02)

@@ -325,6 +325,27 @@ def _listed(service: PaidService) -> int:
     return sum(one.path.startswith(f"{VIDEOS}?") for one in service.requests)
 
 
+@pytest.mark.parametrize("concurrency", [1, 3])
+async def test_an_engine_that_is_away_fails_one_job_and_gets_the_others_once_it_is_back(
+    rig: Rig, engine: PaidService, concurrency: int
+) -> None:
+    rig.settings = {"concurrency": concurrency}
+    async with rig.running() as runner:
+        engine.refuse()
+        ids = [await click(runner) for _ in range(4)]
+        await until(lambda: any(not seen(runner, job_id, OWNER).job.is_active for job_id in ids))
+        (failed,) = [job_id for job_id in ids if not seen(runner, job_id, OWNER).job.is_active]
+        others = [job_id for job_id in ids if job_id != failed]
+        await until(lambda: all(seen(runner, job_id, OWNER).phase is Phase.PAUSED for job_id in others))
+        assert {seen(runner, job_id, OWNER).job.status for job_id in others} <= {
+            JobStatus.QUEUED,
+            JobStatus.SUBMITTING,
+        }
+        engine.listen()
+        for job_id in others:
+            assert (await ended(runner, job_id)).status is JobStatus.DONE
+
+
 async def test_only_real_progress_is_shown(rig: Rig, engine: PaidService, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[float | None] = []
     show = LiveJob.show

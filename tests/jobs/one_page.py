@@ -13,7 +13,7 @@ import pytest
 from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import HunyuanUIError
 from hunyuan_ui.job import JobStatus, Payer, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, build_runner, job_run
+from hunyuan_ui.jobs import JobRunner, build_runner, job_run, wait_times
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from tests.fake_service import FakeService
@@ -29,7 +29,8 @@ SMALL = VideoRequest.parse({"prompt": "a fox", "width": 64, "height": 64, "video
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the waits that protect a real service."""
-    monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 0.001)
+    for module in (job_run, wait_times):
+        monkeypatch.setattr(module, "backoff_s", lambda *_, **__: 0.001)
 
 
 @pytest.fixture

@@ -21,9 +21,11 @@ from tests.jobs.one_page import KEY, VISITOR
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the waits that protect a real service."""
-    monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 0.001)
+    for module in (job_run, wait_times):
+        monkeypatch.setattr(module, "backoff_s", lambda *_, **__: 0.001)
     monkeypatch.setattr(endings, "PROOFS", {ending: endings.Proof(3, 0.0) for ending in endings.Ending})
     monkeypatch.setattr(wait_times, "PAUSE_CHECK_S", 0.02)
+    monkeypatch.setattr(wait_times, "AWAY_CHECK_S", 0.02)
 
 
 @pytest.fixture

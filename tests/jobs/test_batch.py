@@ -15,7 +15,7 @@ import pytest
 from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import AccessError, AuthenticationError, HunyuanUIError, InvalidRequestError, SpendLimitError
 from hunyuan_ui.job import MICRO, Job, JobStatus, Visitor
-from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, batch, build_runner, endings, job_run
+from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, batch, build_runner, endings, job_run, wait_times
 from hunyuan_ui.prompt_list import Reading, job_id, read_list
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.words import words
@@ -31,7 +31,8 @@ KEY = "SG_00112233aabbccdd"
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_run, "backoff_s", lambda *_, **__: 0.001)
+    for module in (job_run, wait_times):
+        monkeypatch.setattr(module, "backoff_s", lambda *_, **__: 0.001)
     monkeypatch.setattr(endings, "PROOFS", {ending: endings.Proof(3, 0.0) for ending in endings.Ending})
     monkeypatch.setattr(batch, "_LOOK_AGAIN_S", 0.05)
 
