@@ -245,7 +245,7 @@ def _post_error(answer: Answer) -> EndpointError:
     if status in REDIRECTS:
         return EndpointStatusError("service_moved", status=status)
     if status in (401, 403):
-        return AuthenticationError("engine_key_refused", detail=detail)
+        return AuthenticationError("engine_key_refused", status=status, detail=detail)
     if 400 <= status < 500 and status not in (408, 499):
         return EndpointStatusError("engine_refused", status=status, detail=detail)
     if status >= 400:

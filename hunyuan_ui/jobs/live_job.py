@@ -217,9 +217,10 @@ def state_of(live: LiveJob, services: Services) -> VolatileState:
     retry_in_s = None if live.retry_at is None else max(0.0, live.retry_at - time.monotonic())
     pause = services.pause
     away_s, away = services.away.wait(live.job)
-    is_paused = live.job.payer == "owner" and pause.is_on
-    if live.job.status is not JobStatus.QUEUED or not (is_paused or away_s > 0):
+    is_owners = live.job.payer == "owner"
+    pause_s = pause.wait_s if is_owners else 0.0
+    why = pause.unknown_spending or pause.problem if is_owners else None  # also while a call checks whether it is over
+    if live.job.status is not JobStatus.QUEUED or (pause_s <= 0 and away_s <= 0 and why is None):
         return VolatileState(live.phase, retry_in_s, live.note, live.progress, live.wants_stop)
-    note = (pause.unknown_spending or pause.problem if is_paused else None) or away or live.note
-    pause_s = pause.wait_s if is_paused else 0.0
+    note = why or away or live.note
     return VolatileState(Phase.PAUSED, max(retry_in_s or 0.0, pause_s, away_s), note, live.progress)

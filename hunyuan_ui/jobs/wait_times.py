@@ -30,6 +30,7 @@ PAUSE_CHECK_S: Final = 60.0  # interval of the free balance call in a paused que
 AWAY_CHECK_S: Final = 15.0  # between two attempts to connect to a service that was unreachable
 SUBMIT_ATTEMPTS: Final = 3  # only after a failure to connect, which proves that nothing was sent
 ATTEMPT_S: Final = 20.0  # within which a connection is open or has failed, an engine's check included
+UNAUTHORIZED: Final = 401  # from an engine; its 403 may be of a prompt
 # Refusals that are never of one job alone; another may be of its prompt.
 _OF_ACCOUNT: Final = frozenset({"team_spend_limit", "out_of_credits", "key_refused", "key_missing"})
 
@@ -79,11 +80,6 @@ class QueuePause:
         """Seconds until the next POST may be sent, or the balance may be queried again."""
         wait_s = self.own_wait_s
         return wait_s if self.unknown_spending is None else max(wait_s, PAUSE_CHECK_S)
-
-    @property
-    def is_on(self) -> bool:
-        """Whether jobs wait for it, also while a free call asks whether its reason is gone."""
-        return self.problem is not None or self.wait_s > 0
 
     @property
     def unknown_spending(self) -> JobProblem | None:
@@ -202,6 +198,8 @@ def hold_queue(pause: QueuePause, job: Job, error: EndpointStatusError) -> bool:
     """
     if job.payer != "owner" or not isinstance(error, (OutOfCreditsError, AuthenticationError)):
         return False
-    was_refused = pause.refused
-    pause.until_fixed(JobProblem.of(error), is_checked_now=job.is_at_engine)
-    return error.code == was_refused and error.code in _OF_ACCOUNT
+    is_of_all = error.code in _OF_ACCOUNT or error.facts.get("status") == UNAUTHORIZED
+    is_held = is_of_all and error.code == pause.refused
+    # Not again at once: the free call knows nothing of this refusal.
+    pause.until_fixed(JobProblem.of(error), is_checked_now=job.is_at_engine and not is_held)
+    return is_held

@@ -321,6 +321,27 @@ async def test_a_wrong_key_of_the_engine_fails_one_job_and_the_others_wait_until
             assert (await ended(runner, job_id)).status is JobStatus.DONE
 
 
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_a_key_that_only_the_engines_post_refuses_fails_one_job_and_the_others_wait(
+    rig: Rig, engine: PaidService, concurrency: int
+) -> None:
+    rig.settings = {"concurrency": concurrency}
+    engine.on("POST", VIDEOS, [answer(401, {"error": "Unauthorized"})] * 6)
+    async with rig.running() as runner:
+        ids = [await click(runner) for _ in range(4)]
+        all_ended = [await ended(runner, job_id) for job_id in ids]
+        assert sorted(job.status.value for job in all_ended) == ["done", "done", "done", "failed"]
+    assert [one.method for one in engine.requests].count("POST") == 9
+
+
+async def test_what_an_engine_forbids_of_one_prompt_fails_each_job(rig: Rig, engine: PaidService) -> None:
+    rig.settings = {"concurrency": 1}
+    engine.on("POST", VIDEOS, [answer(403, {"error": "This content is not allowed"})] * 2)
+    async with rig.running() as runner:
+        all_ended = [await ended(runner, job_id) for job_id in [await click(runner) for _ in range(3)]]
+        assert [job.status for job in all_ended] == [JobStatus.FAILED, JobStatus.FAILED, JobStatus.DONE]
+
+
 def _listed(service: PaidService) -> int:
     return sum(one.path.startswith(f"{VIDEOS}?") for one in service.requests)
 
