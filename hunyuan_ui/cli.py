@@ -343,7 +343,7 @@ def _facts(job: Job, file: Path | None) -> dict[str, Any]:
         "cost_usd": job.cost_usd,
         "inference_s": job.inference_s,
         "sha256": job.sha256,
-        "problem": _WORDS.about(job).sentence(job.problem) if job.problem else None,
+        "problem": _WORDS.problem_of(job),
         **{name: job.notes.get(name) for name in ("width", "height", "frames", "fps", "duration_s")},
     }
 

@@ -211,7 +211,7 @@ class _Made:
         """Write the CSV; a failure is reported and changes nothing else."""
         part = self.folder / f".{CSV_NAME}.part"
         try:
-            part.write_bytes(csv_of(view.entries, self.files, _WORDS.sentence))
+            part.write_bytes(csv_of(view.entries, self.files, _WORDS.problem_of, _WORDS["list.left_out"]))
             part.replace(self.folder / CSV_NAME)
         except OSError as error:
             self.problems[CSV_NAME] = error.strerror or _WORDS["cli.cannot_be_written"]

@@ -13,7 +13,7 @@ from typing import Final
 from zipfile import ZipFile, ZipInfo
 
 from hunyuan_ui.csv_text import cell_of
-from hunyuan_ui.job import JobProblem
+from hunyuan_ui.job import Job, JobStatus
 from hunyuan_ui.jobs.batch_view import Entry
 from hunyuan_ui.request import VideoRequest
 
@@ -29,11 +29,15 @@ def file_name(entry: Entry, suffix: str) -> str:
     return f"{entry.row.number:04d}-{entry.job_id[:8]}{suffix}"
 
 
-def csv_of(entries: Iterable[Entry], files: Mapping[str, str], sentence_of: Callable[[JobProblem], str]) -> bytes:
+def csv_of(
+    entries: Iterable[Entry], files: Mapping[str, str], problem_of: Callable[[Job], str | None], left_out: str
+) -> bytes:
     """Return a list's rows as CSV in UTF-8 with a byte order mark, which spreadsheets need.
 
     Args:
         files: Names of the videos in the same folder, by job id.
+        problem_of: Returns the sentence of a job's problem.
+        left_out: The problem of a finished video that is not among the files.
     """
     text = io.StringIO()
     writer = csv.writer(text)
@@ -43,7 +47,8 @@ def csv_of(entries: Iterable[Entry], files: Mapping[str, str], sentence_of: Call
         job = entry.job
         settings = ["" if entry.is_deleted else getattr(entry.request, name) for name in names]
         cost = None if job is None else job.cost_usd
-        problem = sentence_of(job.problem) if job is not None and job.problem is not None else None
+        is_left_out = entry.state == JobStatus.DONE.value and entry.job_id not in files
+        problem = left_out if is_left_out else None if job is None else problem_of(job)
         facts = [cost, job and job.inference_s, entry.job_id, job and job.request_id, problem]
         cells = [entry.row.number, entry.state, files.get(entry.job_id), *settings, *facts]
         writer.writerow([cell_of(value) for value in cells])
@@ -59,21 +64,19 @@ def zip_of(
     """Yield a ZIP of videos and their CSV in chunks, with at most about one chunk in memory.
 
     Args:
-        videos: Rows with their files; missing files are left out.
+        videos: Rows with their files; those that cannot be read are left out.
         table: Returns the CSV for the file names in the ZIP, by job id.
 
     Raises:
-        OSError: A file cannot be read completely; the ZIP must then not look complete.
+        OSError: A file changed while it was read; the ZIP must then not look complete.
     """
     sink = _Sink()
     names: dict[str, str] = {}
     with ZipFile(sink, "w") as archive:
         for entry, path in videos:
-            try:
-                source = path.open("rb")
-            except FileNotFoundError:
+            if not _is_readable(path, chunk_bytes):
                 continue
-            with source:
+            with path.open("rb") as source:
                 size = os.fstat(source.fileno()).st_size
                 names[entry.job_id] = file_name(entry, path.suffix)
                 with archive.open(_info(names[entry.job_id], entry, size), "w") as target:
@@ -86,6 +89,17 @@ def zip_of(
                     raise OSError(path.name)
         archive.writestr(ZipInfo(CSV_NAME, _date(time.time())), table(names))
     yield sink.taken()
+
+
+def _is_readable(path: Path, chunk_bytes: int) -> bool:
+    """Whether a whole file can be read; its place in the ZIP cannot be taken back once it has begun."""
+    try:
+        with path.open("rb") as source:
+            for _ in iter(partial(source.read, chunk_bytes), b""):
+                pass
+    except OSError:
+        return False
+    return True
 
 
 def _info(name: str, entry: Entry, size: int) -> ZipInfo:

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
 
-from hunyuan_ui.errors import AccessError, MediaError
+from hunyuan_ui.errors import AccessError, MediaError, StorageError
 from hunyuan_ui.job import OWNER, Job, JobStatus, Visitor
 from hunyuan_ui.jobs.recovery import OTHERS_ARE_DONE_S
 from hunyuan_ui.jobs.services import Services
@@ -129,11 +129,11 @@ class MyVideos:
         return self._signed_links.opens(signature, "list", list_id)
 
     def path_of(self, job: Job | None) -> Path | None:
-        """Return the path of a job's video if it is finished and still exists; blocks, so call it in a thread."""
+        """Return the path of a job's video if it is finished and can be read; blocks, so call it in a thread."""
         if job is None or job.status is not JobStatus.DONE:
             return None
         self._services.library.bring_now(job)
-        with suppress(MediaError):
+        with suppress(MediaError, StorageError):
             return self._services.library.video(job.id)
         return None
 

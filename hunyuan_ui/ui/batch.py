@@ -198,7 +198,7 @@ def _row(entry: Entry, say: Words) -> dict[str, Any]:
         "prompt": "" if entry.is_deleted else entry.request.prompt,
         "seed": entry.request.seed,
         "cost_usd": None if job is None else job.cost_usd,
-        "problem": say.about(job).sentence(job.problem) if job is not None and job.problem is not None else None,
+        "problem": None if job is None else say.problem_of(job),
     }
 
 
@@ -295,7 +295,8 @@ class ListPages:
         # One at a time, in a thread: a video in a bucket is downloaded when its turn comes.
         path_of = self._runner.videos.path_of
         videos = ((entry, path) for entry in entries if (path := path_of(entry.job)) is not None)
-        pieces = zip_of(videos, lambda names: csv_of(map(self._as_it_is_now, entries), names, say.sentence))
+        now, left_out = map(self._as_it_is_now, entries), say["list.left_out"]
+        pieces = zip_of(videos, lambda names: csv_of(now, names, say.problem_of, left_out))
         return StreamingResponse(iterate_in_threadpool(pieces), headers=headers, media_type="application/zip")
 
     def _as_it_is_now(self, entry: Entry) -> Entry:

@@ -155,6 +155,10 @@ class Words:
                 raise
             return stored
 
+    def problem_of(self, job: Job) -> str | None:
+        """Return the sentence of a job's problem, in the words for what makes it; None if it has none."""
+        return None if job.problem is None else self.about(job).sentence(job.problem)
+
     def joined(self, sentences: Sequence[str]) -> str:
         """Return sentences as one text; Chinese ones follow each other without a space."""
         return reduce(lambda text, sentence: self("page.sentences", first=text, next=sentence), sentences or [""])

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import os
 import tracemalloc
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hunyuan_ui.job import DAY_S, JobProblem, JobStatus
+from hunyuan_ui.job import DAY_S, Job, JobProblem, JobStatus
 from hunyuan_ui.jobs.batch_files import CSV_NAME, csv_of, file_name, zip_of
 from hunyuan_ui.jobs.batch_view import Entry
 from hunyuan_ui.prompt_list import job_id, read_list
@@ -79,6 +82,39 @@ def test_a_video_that_is_gone_is_left_out_and_one_that_is_cut_short_breaks_it_of
         list(pieces)
 
 
+class _Failing(io.FileIO):
+    """A file on a broken disk: an error after its first chunk."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().read(size) or b""
+
+
+@pytest.mark.parametrize("how", ["closed", "a folder", "broken at its middle"])
+def test_a_video_that_cannot_be_read_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    listed = entries(3)
+    videos = stored(tmp_path, listed, MIB)
+    bad = videos[1][1]
+    opened = Path.open
+
+    def open_(path: Path, *args: Any, **options: Any) -> Any:
+        if path == bad and how == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return _Failing(path) if path == bad and how != "a folder" else opened(path, *args, **options)
+
+    if how == "a folder":
+        bad.unlink()
+        bad.mkdir()
+    monkeypatch.setattr(Path, "open", open_)
+    data = io.BytesIO(b"".join(zip_of(videos, table, chunk_bytes=MIB // 4)))
+    with zipfile.ZipFile(data) as archive:
+        assert archive.testzip() is None
+        names = [file_name(listed[0], ".mp4"), file_name(listed[2], ".mp4")]
+        assert archive.namelist() == [*names, CSV_NAME]
+        assert archive.read(CSV_NAME).decode().split("\n") == names
+
+
 @pytest.mark.parametrize(
     ("ended_at", "date"),
     [
@@ -109,18 +145,22 @@ def test_a_zip_that_nobody_reads_to_its_end_closes_its_file(tmp_path: Path) -> N
 
 
 def test_the_table_says_what_became_of_each_row_and_computes_nothing() -> None:
-    made, failed, unsent, deleted = entries(4)
+    made, failed, unsent, deleted, unread = entries(5)
     assert failed.job is not None
     failed.job = replace(failed.job, status=JobStatus.FAILED, cost_microusd=None, problem=JobProblem.from_code("x"))
     unsent.job = None
     unsent.request = unsent.request.model_copy(update={"prompt": "=HYPERLINK(1)"})
     deleted.is_deleted = True
-    data = csv_of([made, failed, unsent, deleted], {made.job_id: "a.mp4"}, lambda problem: f"because {problem.code}")
+
+    def problem_of(job: Job) -> str | None:
+        return None if job.problem is None else f"because {job.problem.code}"
+
+    data = csv_of([made, failed, unsent, deleted, unread], {made.job_id: "a.mp4"}, problem_of, "left out")
     rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
-    assert [row["state"] for row in rows] == ["done", "failed", "not_sent", "deleted"]
-    assert [row["file"] for row in rows] == ["a.mp4", "", "", ""]
-    assert [row["cost_usd"] for row in rows] == ["1.46", "", "", "1.46"]
-    assert rows[1]["problem"] == "because x"
+    assert [row["state"] for row in rows] == ["done", "failed", "not_sent", "deleted", "done"]
+    assert [row["file"] for row in rows] == ["a.mp4", "", "", "", ""]
+    assert [row["cost_usd"] for row in rows] == ["1.46", "", "", "1.46", "1.46"]
+    assert [row["problem"] for row in rows] == ["", "because x", "", "", "left out"]
     assert rows[2]["prompt"] == "'=HYPERLINK(1)"
     assert (rows[3]["prompt"], rows[3]["seed"]) == ("", "")
     assert rows[0]["seed"] == "96501778"

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from itertools import product
 from string import Formatter
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -79,3 +79,14 @@ def test_the_preview_is_a_jobs_and_no_starts() -> None:
     assert say["phase.in_service_queue"] == "In the queue"
     assert say.about(job())["phase.in_service_queue"] == words()["phase.in_service_queue"] == "In the service's queue"
     assert say.about(job(dialect="openai"))["phase.in_service_queue"] == "In the engine's queue"
+
+
+@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("facts", [{"payer": "nobody"}, {"dialect": "openai"}, {}])
+def test_a_jobs_problem_is_told_in_the_words_for_what_makes_it(facts: dict[str, Any], language: str) -> None:
+    problem, say = JobProblem.from_code("unreachable_sent", reason="x"), words(language)
+    stored = job(status=JobStatus.LOST, problem=problem, **facts)
+    hosted = say.about(job()).sentence(problem)
+    told = say.problem_of(stored)
+    assert (told == hosted) == (not facts)
+    assert say.problem_of(job()) is None
