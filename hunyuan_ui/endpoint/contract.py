@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, Final, cast
 from urllib.parse import urljoin, urlsplit
@@ -50,6 +51,8 @@ _NOT_MADE: Final = re.compile(
     r"prompt|input|body|param|argument|error|message|detail|hook|callback|source|example", re.IGNORECASE
 )
 _LINK: Final = re.compile(r"https?://[^\s\"'<>()\[\]\\]+", re.IGNORECASE)
+_MOST_NAMES: Final = 2_000  # of an object that are searched, at each end
+_MOST_TEXTS: Final = 20_000  # of a body that are searched: it may have millions
 _LONGEST_TEXT: Final = 4096  # characters of a text that are searched for an address
 
 ENVELOPES: Final = ("data", "result", "request", "response", "job", "task", "body")
@@ -268,7 +271,17 @@ def names(fields: Mapping[str, object], request_id: str) -> bool:
 
 
 def _levels(fields: Mapping[str, object]) -> list[Mapping[str, object]]:
-    return [fields, *filter(None, (_object(value) for name, value in fields.items() if _bare(name) in ENVELOPES))]
+    fields = _ends(fields)
+    inner = filter(None, (_object(value) for name, value in fields.items() if _bare(name) in ENVELOPES))
+    return [fields, *map(_ends, inner)]
+
+
+def _ends(fields: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the first and the last fields of an object with very many."""
+    if len(fields) <= 2 * _MOST_NAMES:
+        return fields
+    items = list(fields.items())
+    return dict(items[:_MOST_NAMES] + items[-_MOST_NAMES:])
 
 
 def _object(value: object) -> Mapping[str, object] | None:
@@ -385,19 +398,23 @@ def lone_video_url(body: object) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def texts_in(value: object, depth: int = 0) -> Iterator[str]:
-    """Yield the texts of a JSON value, except those that echo or describe the request."""
+def texts_in(value: object) -> Iterator[str]:
+    """Yield the texts of a JSON value, the first ones of very many, except those that echo or describe the request."""
+    return islice(_texts_within(value), _MOST_TEXTS)
+
+
+def _texts_within(value: object, depth: int = 0) -> Iterator[str]:
     if depth > DEEPEST:
         return
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
         for item in cast("list[object]", value):
-            yield from texts_in(item, depth + 1)
+            yield from _texts_within(item, depth + 1)
     elif isinstance(value, Mapping):
         for name, item in cast("Mapping[str, object]", value).items():
             if not _NOT_MADE.search(name):
-                yield from texts_in(item, depth + 1)
+                yield from _texts_within(item, depth + 1)
 
 
 def is_address(value: object) -> bool:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final, cast
 
 MOST_USD: Final = 1e9  # cap for larger amounts: still implausible, and sums of it fit the ledger
@@ -46,6 +48,9 @@ _PARTS: Final = (
 )
 DEEPEST: Final = 4  # levels of a response that are searched
 _LONGEST: Final = 80  # maximum characters of a number
+_LONGEST_LIST: Final = 8_000  # and of a text with several
+_MOST_FIELDS: Final = 2_000  # searched at each end of a level
+_MOST_VALUES: Final = 50_000  # within all cost fields together
 _NUMBER: Final = re.compile(r"-?\d[\d.,]*")
 _GAPS: Final = re.compile(r"(?<=\d)[\s'\u2019](?=\d{3}(?!\d))")  # other separators of thousands
 _THOUSANDS: Final = re.compile(r"-?\d{1,3}((,\d{3})+|(\.\d{3}){2,})")
@@ -77,23 +82,45 @@ def cost_header(headers: Mapping[str, str]) -> str | None:
     return ", ".join(text if part == 1 else str(max(_dollars(text, part), default=0)) for text, part in found) or None
 
 
-def _costs_in(value: object, depth: int = 0, *, in_parts: bool) -> Iterator[float]:
+def _costs_in(value: object, *, in_parts: bool) -> Iterator[float]:
     """Yield the values of cost fields; texts are not parsed, because a prompt may be among them.
+
+    Of a level with too many fields only the first and the last ones are searched: a body may have millions, for which
+    the whole program would stand still.
 
     Args:
         in_parts: Whether to add up an object's numbers if none of them is named as its amount.
     """
-    if depth > DEEPEST:
-        return
+    level, spare = [value], _MOST_VALUES
+    for _ in range(DEEPEST + 1):
+        fields = list(_ends(field for item in level for field in _fields_of(item)))
+        for name, item in fields:
+            if is_cost(name) and spare > 0:
+                spare -= _size(item, spare)
+                if spare > 0:
+                    yield from _dollars(item, _part_of_dollar(name), in_parts=in_parts)
+        level = [item for name, item in fields if not is_cost(name)]
+
+
+def _fields_of(value: object) -> Iterable[tuple[str, object]]:
+    """Return a container's values with their names, which are empty in a list."""
     if isinstance(value, list):
-        for item in cast("list[object]", value):
-            yield from _costs_in(item, depth + 1, in_parts=in_parts)
-    elif isinstance(value, dict):
-        for name, item in cast("dict[str, object]", value).items():
-            if is_cost(name):
-                yield from _dollars(item, _part_of_dollar(name), in_parts=in_parts)
-            else:
-                yield from _costs_in(item, depth + 1, in_parts=in_parts)
+        return (("", item) for item in cast("list[object]", value))
+    return cast("dict[str, object]", value).items() if isinstance(value, dict) else ()
+
+
+def _ends(fields: Iterator[tuple[str, object]]) -> Iterator[tuple[str, object]]:
+    yield from islice(fields, _MOST_FIELDS)
+    yield from deque(fields, maxlen=_MOST_FIELDS)
+
+
+def _size(value: object, most: int) -> int:
+    """Return how many values a JSON value consists of, counted up to `most`."""
+    count, left = 0, [value]
+    while left and count < most:
+        count += 1
+        left += [item for _, item in islice(_fields_of(left.pop()), most)]
+    return count
 
 
 def _part_of_dollar(text: object) -> float:
@@ -119,7 +146,7 @@ def _dollars(value: object, part: float = 1.0, depth: int = 0, *, in_parts: bool
         yield from (one for amounts in found for one in amounts) if named else _sum(found)
     elif isinstance(value, (int, float, str)):
         # A repeated header arrives as one, joined by commas.
-        for one in value.split(", ") if isinstance(value, str) else (value,):
+        for one in value[:_LONGEST_LIST].split(", ") if isinstance(value, str) else (value,):
             number = _number(one)
             if number is not None and not math.isnan(number):
                 dollars = number * min(part, _part_of_dollar(one))

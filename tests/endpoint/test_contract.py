@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -214,3 +215,11 @@ def test_metrics_drop_what_is_not_a_number() -> None:
 def test_accounting_headers_are_read() -> None:
     headers = {"x-cost": "1.46", "x-remaining-credits": "8.5", "x-generation-time": "205.1"}
     assert Metrics.of(headers, None) == Metrics(cost=1.46, inference_time=205.1)
+
+
+def test_an_id_among_very_many_names_is_found_within_a_bound() -> None:
+    many = {f"n{number}": 1 for number in range(300_000)}
+    for fields in ({"request_id": "abc-1234567", **many}, {**many, "request_id": "abc-1234567"}):
+        began = time.process_time()
+        assert contract.ids_in(fields) == contract.ids_in({"data": fields}) == ["abc-1234567"]
+        assert time.process_time() - began < 0.5

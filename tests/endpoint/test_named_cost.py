@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import time
+from typing import Any, Final
 
 import pytest
 
@@ -188,3 +189,32 @@ def test_zero_is_a_cost_only_where_nothing_names_more(zero: object) -> None:
 )
 def test_no_cost_is_made_up(body: object) -> None:
     assert named_cost(body) is None
+
+
+MANY: Final = 150_000
+
+
+@pytest.mark.parametrize(
+    "many",
+    [
+        [{"cost": {"amount": 1.0}}] * MANY,
+        [{"cost": {"a": 0.1, "b": 0.2}}] * MANY,
+        {"cost": [{"a": 0.1, "b": 0.2}] * MANY},
+        {f"n{number}": 1 for number in range(2 * MANY)},
+        [{"billing": {"cost": {"amount": {"usd": 1}}}}] * MANY,
+        {"cost": "1, " * 1_000_000},
+    ],
+    ids=["objects", "parts", "one cost", "names", "deep", "a text"],
+)
+def test_a_body_of_very_many_values_is_searched_within_a_bound(many: object) -> None:
+    began = time.process_time()
+    named_cost({"items": many})
+    assert time.process_time() - began < 1.5
+    assert named_cost({"items": many, "metrics": {"cost": 1.46}}) == pytest.approx(1.46)
+
+
+def test_the_cost_at_the_end_of_very_many_events_is_found() -> None:
+    events: list[dict[str, object]] = [{"event": "progress", "at": at, "more": {"x": at}} for at in range(5_000)]
+    for place in ([{"cost": 1.46}, *events], [*events, {"cost": 1.46}], [*events, {"metrics": {"total_cost": 1.46}}]):
+        assert named_cost(place) == 1.46
+    assert named_cost({"events": events, "usage": {"total_cost": 1.46}}) == 1.46
