@@ -239,7 +239,7 @@ class OwnerEvents:
             "cost": say["price.nothing"] if job.is_unpriced else _cost(job, say),
             "took": "" if job.inference_s is None else say.duration(job.inference_s),
             "what": self._what(job, say),
-            "corrections": [_correction(job, entry, say) for entry in corrections_of(job)],
+            "corrections": _corrections(job, say),
         }
 
     def _what(self, job: Job, say: Words) -> str:
@@ -399,6 +399,15 @@ def _waiting(jobs: list[Job], say: Words) -> dict[str, Any]:
     if not_sent < len(jobs):
         lines.append(say("owner.waiting_sent", count=len(jobs) - not_sent))
     return {"text": say.joined(lines), "can_end": not_sent > 0}
+
+
+def _corrections(job: Job, say: Words) -> list[str]:
+    """Return a sentence on each correction of a job's cost, and on a higher cost that was named after the last one."""
+    entries = corrections_of(job)
+    told = [_correction(job, entry, say) for entry in entries]
+    if entries and job.cost_microusd is not None and job.cost_microusd != entries[-1]["to_microusd"]:
+        told.append(say("owner.correction_overtaken", counted=_cost(job, say)))
+    return told
 
 
 def _correction(job: Job, entry: dict[str, Any], say: Words) -> str:

@@ -237,6 +237,22 @@ async def test_an_unknown_job_is_said_to_be_none(runner: JobRunner, action: str,
 
 
 @everywhere
+@pytest.mark.parametrize(
+    ("said_usd", "cost", "more"),
+    [(0, "$1.25", ["A later answer named another cost: $1.25 is counted now."]), (1.25, "$1.25", []), (2, "$2.00", [])],
+)
+async def test_a_cost_that_is_named_after_it_was_put_right_is_told_beside_that(
+    runner: JobRunner, said_usd: float, cost: str, more: list[str]
+) -> None:
+    events, lost = await owners(runner), stored(runner, JobStatus.LOST, request_id="request-0001", cost_microusd=1)
+    await events.event("correct")(asking(), event(job=shown(runner, lost), cost_usd=said_usd, note="refunded"), WHO)
+    await events.event("look_again")(asking(), event(job=shown(runner, lost)), WHO)
+    assert (await runner.wait(lost.id, Visitor(lost.visitor), 30)).status is JobStatus.DONE
+    (row,) = (await events.event("refresh")(asking(), event(), WHO))["jobs"]
+    assert (row["cost"], row["corrections"][1:]) == (cost, more)
+
+
+@everywhere
 async def test_a_lost_video_is_looked_for_again(runner: JobRunner) -> None:
     events, lost = await owners(runner), stored(runner, JobStatus.LOST, request_id="request-0001", cost_microusd=1)
     late = stored(runner, JobStatus.LOST, sent_at=runner._services.ledger.now() - 8 * 86_400)
