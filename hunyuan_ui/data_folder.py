@@ -10,6 +10,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,6 +45,9 @@ class DataFolder:
         self._least_bytes: dict[str, int] = {}
         self.min_free_bytes = min_free_bytes
         self._lock: IO[str] | None = None
+        self._use = threading.Lock()
+        self._users = 0  # blocks of `in_use` that have not ended
+        self._is_closed = False
         self._videos_folder: Path | None = None
         self.videos_problem: StorageError | None = None  # why its last check failed
         self.write_problem: StorageError | None = None  # why the last test write failed
@@ -153,9 +157,29 @@ class DataFolder:
         with suppress(OSError):
             self._ballast.unlink(missing_ok=True)
 
+    @contextmanager
+    def in_use(self) -> Generator[None]:
+        """Keep the folder from other processes until the end of the block, although it is closed meanwhile.
+
+        A thread cannot be stopped, and another process must not work on the same file.
+        """
+        with self._use:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._use:
+                self._users -= 1
+                self._release_if_unused()
+
     def close(self) -> None:
-        """Release the folder for other processes."""
-        if self._lock is not None:
+        """Release the folder for other processes, once nothing uses it any more."""
+        with self._use:
+            self._is_closed = True
+            self._release_if_unused()
+
+    def _release_if_unused(self) -> None:
+        if self._is_closed and not self._users and self._lock is not None:
             self._lock.close()
             self._lock = None
 

@@ -429,7 +429,7 @@ class JobRun:
         with self._live.holding_stop():
             if self._ledger.is_shared:
                 await self._commits.stored()
-            made = await asyncio.to_thread(self._library.finish, self._job)
+            made = await asyncio.to_thread(self._services.finish, self._job)
         # A stop may interrupt this: the finished file waits in the folder.
         done = await self._library.keep(self._job.id, made)
         if done is None:

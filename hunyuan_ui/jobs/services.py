@@ -178,6 +178,11 @@ class Services:
         await self.restore_rows(job)  # a search for lost jobs may already have done this
         return await self.writes(self.ledger.own, job.id)
 
+    def finish(self, job: Job) -> Job | None:
+        """Store a job's download as `VideoLibrary.finish` does; blocks, and a stop may not wait for it to the end."""
+        with self.folder.in_use():
+            return self.library.finish(job)
+
     def delete_files(self, job_id: str) -> bool:
         """Remove a deleted job's files; blocks. Return False if that failed: every start tries again."""
         try:

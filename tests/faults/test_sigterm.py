@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.job import JobStatus
 from hunyuan_ui.jobs import dispatcher
 from tests.faults import oracle
@@ -100,6 +101,42 @@ async def test_row56_a_stop_waits_until_a_video_that_is_being_stored_is_stored(
     await stop[0]
     # Stored by the stopping run: the next one does not begin while a thread of this one uses the file.
     assert {job.id: job.status for job in oracle.stored_jobs(rig.folder)} == {job_id: JobStatus.DONE}
+    oracle.check(rig.folder, service)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("dialect", ["v2", "v1"])
+@pytest.mark.parametrize("step", ["library.poster", "library.sidecar", "library.renamed"])
+async def test_row56_no_other_start_gets_the_folder_of_a_thread_that_a_stop_could_not_wait_for(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch, dialect: Dialect, step: str
+) -> None:
+    monkeypatch.setattr(dispatcher, "STOP_WITHIN_S", 0.1)
+    is_there, goes_on = threading.Event(), threading.Event()
+
+    def hold(name: str) -> None:
+        if name == step and not is_there.is_set():
+            is_there.set()
+            goes_on.wait(10)
+
+    rig.dialect, rig.checkpoint = dialect, hold
+    runner = rig.open()
+    await runner.start()
+    job_id = await click(runner)
+    await until(is_there.is_set)
+    await runner.stop()
+    early = DataFolder(rig.folder, min_free_bytes=0)
+    goes_on.set()
+    assert early.problem is not None
+    assert early.problem.code == "ledger_taken"
+
+    def is_free() -> bool:
+        folder = DataFolder(rig.folder, min_free_bytes=0)
+        folder.close()
+        return folder.problem is None
+
+    await until(is_free)
+    async with rig.running() as runner:
+        assert (await ended(runner, job_id)).status is JobStatus.DONE
     oracle.check(rig.folder, service)
 
 
