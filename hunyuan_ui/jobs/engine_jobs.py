@@ -43,6 +43,7 @@ async def pause_unless_warm(services: Services, job: Job, key: str) -> bool:
             return True
     except EndpointError:
         return True  # the POST will show it
+    services.away.remove(job)  # it can be reached
     services.pause.until_warm(JobProblem.from_code(WARMING), WARM_CHECK_S)
     return False
 

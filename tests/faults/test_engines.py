@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from hunyuan_ui.errors import AccessError
 from hunyuan_ui.job import MICRO, JobStatus, Phase, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, engine_jobs
+from hunyuan_ui.jobs import JobRunner, engine_jobs, wait_times
 from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.words import words
@@ -319,6 +320,23 @@ async def test_a_wrong_key_of_the_engine_fails_one_job_and_the_others_wait_until
         engine.engine.key = KEY
         for job_id in (second, third):
             assert (await ended(runner, job_id)).status is JobStatus.DONE
+
+
+async def test_an_engine_that_comes_back_cold_is_waited_for_until_it_is_warm(
+    rig: Rig, engine: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wait_times, "AWAY_CHECK_S", 0.2)
+    async with rig.running() as runner:
+        engine.refuse()
+        first, second = [await click(runner) for _ in range(2)]
+        assert (await ended(runner, first)).status is JobStatus.FAILED
+        engine.engine.is_warm = False
+        engine.listen()
+        await until(lambda: (note := seen(runner, second, OWNER).note) is not None and note.code == wait_times.WARMING)
+        engine.engine.is_warm = True
+        began = time.monotonic()
+        assert (await ended(runner, second)).status is JobStatus.DONE
+        assert time.monotonic() - began < wait_times.ATTEMPT_S / 2
 
 
 @pytest.mark.parametrize("concurrency", [1, 2])
