@@ -55,11 +55,12 @@ class _Batch:
     is_fed: asyncio.Event = field(default_factory=asyncio.Event)  # no more rows will be stored
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     watched: dict[asyncio.Task[Job], Entry] = field(default_factory=dict["asyncio.Task[Job]", Entry])
+    is_starting: bool = True
     task: asyncio.Task[None] | None = None
 
     @property
     def is_running(self) -> bool:
-        return self.task is not None and not self.task.done()
+        return self.is_starting or (self.task is not None and not self.task.done())
 
     @property
     def is_feeding(self) -> bool:
@@ -148,10 +149,16 @@ class Batches:
             await self._end_feeding(plan.list_id)
             batch = _Batch(plan, order)
             if self._shared is not None:  # first: a row that is stored there until then has the earlier budget
-                await self._shared.claim_list(plan.list_id, self._state_of(batch, is_running=True))
+                await self._shared.claim_list(plan.list_id, self._state_of(batch))
             self._keep(batch)  # before a failure, so that the others learn that it does not run
             known = [entry.job_id for entry in plan.entries if entry.job is not None]
-            await self._services.writes(self._services.ledger.join_list, plan.list_id, known, order.budget_usd)
+            try:
+                await self._services.writes(self._services.ledger.join_list, plan.list_id, known, order.budget_usd)
+            except BaseException:
+                batch.is_fed.set()
+                raise
+            finally:
+                batch.is_starting = False
             self._runner.recheck_limits()
             batch.task = asyncio.create_task(self._feed(batch), name=f"list {plan.list_id}")
             batch.task.add_done_callback(partial(_note_death, batch))
@@ -236,7 +243,8 @@ class Batches:
                 job = found.get(own_id)
                 if job is None and entry.job is not None:
                     is_previewed = entry.job.is_preview and not entry.is_deleted and payer != "nobody"
-                    if not is_previewed and not _is_sent_again(entry.job, retry_failed=retry_failed):
+                    is_sent_again = retry_failed or entry.job.status is JobStatus.CANCELLED
+                    if not is_previewed and not is_sent_again:
                         continue
                 entry.job_id, entry.job, entry.is_deleted = own_id, job, own_id in deleted
                 if job is not None and _may_have_next(job):
@@ -420,15 +428,14 @@ class Batches:
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     def _states_here(self) -> dict[str, ListState]:
-        batches = self._batches.items()
-        return {list_id: self._state_of(batch, is_running=batch.is_running) for list_id, batch in batches}
+        return {list_id: self._state_of(batch) for list_id, batch in self._batches.items()}
 
-    def _state_of(self, batch: _Batch, *, is_running: bool) -> ListState:
+    def _state_of(self, batch: _Batch) -> ListState:
         from hunyuan_ui.jobs.replica_stores import ListState
 
-        plan, order, is_feeding = batch.plan, batch.order, is_running and not batch.is_fed.is_set()
-        facts = (order.visitor.id, plan.name, len(plan.entries), order.budget_usd)
-        return ListState(*facts, is_running=is_running, is_feeding=is_feeding, problem=batch.problem)
+        facts = (batch.order.visitor.id, batch.plan.name, len(batch.plan.entries), batch.order.budget_usd)
+        is_running = batch.is_running
+        return ListState(*facts, is_running, is_running and not batch.is_fed.is_set(), batch.problem)
 
     def _end_here(self, list_id: str, is_others: bool) -> None:
         batch = self._batches.get(list_id)
@@ -450,9 +457,8 @@ class Batches:
     async def _view_of_stored(self, list_id: str, visitor: Visitor | None, state: ListState | None = None) -> BatchView:
         jobs = await self._services.reads(self._services.ledger.of_list, list_id) if is_id(list_id) else []
         jobs = [job for job in jobs if visitor is None or visitor.may_see(job)]
-        if state is not None and visitor is not None and not visitor.is_owner and state.visitor != visitor.id:
-            raise AccessError("no_such_list")
-        if not jobs and state is None:
+        is_hidden = state is not None and visitor is not None and not visitor.is_owner and state.visitor != visitor.id
+        if is_hidden or (not jobs and state is None):
             raise AccessError("no_such_list")
         entries: dict[int, Entry] = {}
         rows = 0
@@ -464,8 +470,7 @@ class Batches:
             entries[number] = Entry(Row(number, 0, job.request), job.id, job.request, job)
         spent = await self._services.reads(self._services.ledger.list_spent, list_id)
         listed = [entries[number] for number in sorted(entries)]
-        is_active = any(job.is_active for job in jobs)
-        left_s = self._left_s(listed, jobs[0].payer) if is_active else 0.0
+        left_s = self._left_s(listed, jobs[0].payer) if any(job.is_active for job in jobs) else 0.0
         view = BatchView(list_id, "", max(rows, len(listed)), listed, spent / MICRO, None, left_s, is_running=False)
         if state is None:
             return view
@@ -482,11 +487,6 @@ class Batches:
 def _may_have_next(job: Job) -> bool:
     """Whether a row may have a later job than this one, which cost nothing."""
     return job.is_preview or (job.status in _AGAIN and not job.cost_microusd)
-
-
-def _is_sent_again(job: Job, *, retry_failed: bool) -> bool:
-    """Whether a row whose latest job was certainly not charged gets a new one."""
-    return job.status is JobStatus.CANCELLED or retry_failed
 
 
 def _owner_of(entry: Entry, visitor: Visitor) -> Visitor:

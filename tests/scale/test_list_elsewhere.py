@@ -1,18 +1,21 @@
-"""A process that stood still while another one took its list over stores no row of it any more."""
+"""What one process does with a list is known to the others, also while it begins, and when it stood still."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hunyuan_ui.jobs import Order, replica_stores
-from hunyuan_ui.prompt_list import read_list
+from hunyuan_ui.errors import SpendLimitError, StorageError
+from hunyuan_ui.jobs import Order, replica_stores, replicas
+from hunyuan_ui.prompt_list import list_id, read_list
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
-from tests.faults.rig import OWNER, Rig
+from tests.faults.rig import OWNER, STRANGER, Rig
 from tests.faults.service import PaidService
 from tests.postgres_server import PostgresServer
 from tests.scale.test_two_runners import two, until
@@ -71,3 +74,52 @@ async def test_a_row_is_not_stored_under_the_budget_from_before_it_was_taken_ove
         assert (view.budget_usd, view.is_running) == (budget_usd, False)
         seen = await one.batches.view(sent.list_id, OWNER)
         assert (seen.budget_usd, seen.done) == (budget_usd, view.done)
+
+
+@pytest.fixture
+def begins(rig: Rig) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Events of a list that begins at the first process: set where it does, and where it may go on."""
+    rig.settings = {"share": True, "daily_limit_usd": 100.0, "visitor_daily_videos": 100}
+    begins, goes_on = threading.Event(), threading.Event()
+    yield begins, goes_on
+    goes_on.set()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_list_that_begins_at_one_process_is_under_way_for_the_other(
+    rig: Rig, begins: tuple[threading.Event, threading.Event], monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    has_begun, goes_on = begins
+    async with two(rig) as (one, other):
+        join = one._services.ledger.join_list
+
+        def late(*values: Any) -> None:
+            has_begun.set()
+            assert goes_on.wait(30)
+            if fails:
+                raise StorageError("ledger_busy")
+            join(*values)
+
+        one._services.ledger.join_list = late  # pyright: ignore[reportAttributeAccessIssue]
+        starting = asyncio.create_task(one.batches.start(CAMPAIGN, Order(STRANGER, 30.0)))
+        assert await asyncio.to_thread(has_begun.wait, 10)
+        await asyncio.sleep(0.3)  # a tick, which publishes its state once that can be written
+        monkeypatch.setattr(replicas, "TICK_S", 10.0)
+        if not fails:
+            goes_on.set()
+            assert (await starting).is_running
+        with pytest.raises(SpendLimitError, match="lists_running"):
+            await other.batches.start(read_list("a crow", "more"), Order(STRANGER, 30.0))
+        monkeypatch.setattr(replicas, "TICK_S", 0.05)
+        if not fails:
+            return
+        goes_on.set()
+        with pytest.raises(StorageError, match="ledger_busy"):
+            await starting
+        own_id = list_id(STRANGER.id, "campaign")
+        assert not (await asyncio.wait_for(one.batches.stop(own_id, STRANGER), 10)).is_running
+
+        async def is_known() -> bool:
+            return not (await other.batches.view(own_id, STRANGER)).is_running
+
+        await until(is_known)
