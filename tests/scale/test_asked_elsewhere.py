@@ -254,9 +254,13 @@ async def test_both_wait_where_the_service_asks_one_of_them_to(rig: Rig, service
 
         await until(waits)
         job_id = await click(other)
+
+        async def is_told() -> bool:
+            view = await one.view(job_id, OWNER)
+            return (view.job.status, view.phase) == (JobStatus.QUEUED, Phase.PAUSED)
+
+        await until(is_told)
         await asyncio.sleep(0.2)
-        view = await one.view(job_id, OWNER)
-        assert (view.job.status, view.phase) == (JobStatus.QUEUED, Phase.PAUSED)
         for runner in (one, other):
             assert await runner._replicas.parked_elsewhere() == []  # type: ignore[union-attr] - none waits for a key
         assert len(service.posts()) == 1
