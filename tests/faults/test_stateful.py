@@ -374,16 +374,21 @@ class OnePromise(RuleBasedStateMachine):
         await asyncio.gather(click(self.runner, job_id, visitor), click(self.runner, job_id, visitor))
 
 
-@pytest.mark.slow
-def test_the_promise_is_kept_whatever_happens(monkeypatch: pytest.MonkeyPatch, database: str) -> None:
-    be_impatient(monkeypatch.setattr)
+def try_sequences(machine: type[OnePromise], count: int, steps: int) -> None:
+    """Try random sequences of steps; in CI the same ones each time."""
     chosen = settings(
-        max_examples=80 if database == "sqlite" else 12,
-        stateful_step_count=25,
+        max_examples=count,
+        stateful_step_count=steps,
         deadline=None,
         derandomize=IN_CI,
         print_blob=True,
         database=None,
         suppress_health_check=[HealthCheck.too_slow],
     )
-    run_state_machine_as_test(OnePromise, settings=chosen)
+    run_state_machine_as_test(machine, settings=chosen)
+
+
+@pytest.mark.slow
+def test_the_promise_is_kept_whatever_happens(monkeypatch: pytest.MonkeyPatch, database: str) -> None:
+    be_impatient(monkeypatch.setattr)
+    try_sequences(OnePromise, 80 if database == "sqlite" else 12, 25)

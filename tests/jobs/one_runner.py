@@ -56,3 +56,11 @@ async def made(runner: JobRunner, job_id: str | None = None, **values: Any) -> J
     job_id = job_id or new_id()
     await runner.submit(job_id, VideoRequest(prompt="a heron", **values), VISITOR)
     return await runner.wait(job_id, VISITOR, 10)
+
+
+async def clicks(runner: JobRunner, count: int) -> list[str]:
+    """Return the ids of jobs that were clicked one after the other; each has its id as its prompt."""
+    ids = [new_id() for _ in range(count)]
+    for job_id in ids:
+        await runner.submit(job_id, VideoRequest(prompt=job_id), VISITOR)
+    return ids

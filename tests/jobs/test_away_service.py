@@ -16,8 +16,8 @@ from hunyuan_ui.settings import Settings
 from hunyuan_ui.words import words
 from tests.fake_service import FakeService
 from tests.jobs.one_page import KEY, VISITOR, until
+from tests.jobs.one_runner import clicks, running
 from tests.jobs.one_runner import impatient as impatient
-from tests.jobs.one_runner import running
 from tests.jobs.one_runner import settings as settings
 from tests.seen import seen
 
@@ -48,14 +48,6 @@ def soon(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def service() -> Network:
     """A service that is away."""
     return Network()
-
-
-async def clicks(runner: JobRunner, count: int) -> list[str]:
-    """Return the ids of jobs that were clicked one after the other."""
-    ids = [new_id() for _ in range(count)]
-    for job_id in ids:
-        await runner.submit(job_id, VideoRequest(prompt=job_id), VISITOR)
-    return ids
 
 
 def told(runner: JobRunner, job_id: str) -> str:

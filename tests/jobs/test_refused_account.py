@@ -8,14 +8,12 @@ from dataclasses import replace
 import pytest
 
 from hunyuan_ui.endpoint.segmind import EndpointClient
-from hunyuan_ui.job import JobStatus, Phase, new_id
-from hunyuan_ui.jobs import JobRunner
-from hunyuan_ui.request import VideoRequest
+from hunyuan_ui.job import JobStatus, Phase
 from hunyuan_ui.settings import Settings
 from tests.fake_service import FakeService, answer
 from tests.jobs.one_page import VISITOR, until
+from tests.jobs.one_runner import clicks, running
 from tests.jobs.one_runner import impatient as impatient
-from tests.jobs.one_runner import running
 from tests.jobs.one_runner import settings as settings
 from tests.seen import seen
 
@@ -28,14 +26,6 @@ LIMIT = {"error": "Team spend limit reached"}
 def service() -> FakeService:
     """A service whose credits are plenty."""
     return FakeService()
-
-
-async def clicks(runner: JobRunner, count: int) -> list[str]:
-    """Return the ids of jobs that were clicked one after the other."""
-    ids = [new_id() for _ in range(count)]
-    for job_id in ids:
-        await runner.submit(job_id, VideoRequest(prompt=job_id), VISITOR)
-    return ids
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])

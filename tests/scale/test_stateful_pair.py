@@ -8,16 +8,15 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import precondition, rule
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.jobs import JobRunner, data_folder_watch, dispatcher
 from hunyuan_ui.ledger import postgres
 from tests import stored_jobs
 from tests.faults.rig import be_impatient, kill
-from tests.faults.test_stateful import IN_CI, NUMBER, SCRIPT_NAMES, OnePromise
+from tests.faults.test_stateful import NUMBER, SCRIPT_NAMES, OnePromise, try_sequences
 from tests.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.faults
@@ -122,13 +121,4 @@ def test_the_promise_is_kept_by_two(monkeypatch: pytest.MonkeyPatch, postgres_se
     monkeypatch.setattr(postgres, "REST_S", 0.05)
     monkeypatch.setattr(dispatcher, "LOOK_EVERY_S", 0.1)
     monkeypatch.setattr(data_folder_watch, "LOOK_EVERY_S", 0.1)
-    chosen = settings(
-        max_examples=6,
-        stateful_step_count=20,
-        deadline=None,
-        derandomize=IN_CI,
-        print_blob=True,
-        database=None,
-        suppress_health_check=[HealthCheck.too_slow],
-    )
-    run_state_machine_as_test(OnePromiseOfTwo, settings=chosen)
+    try_sequences(OnePromiseOfTwo, 6, 20)

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import product
 from string import Formatter
 from typing import Final
 
 import pytest
 
-from hunyuan_ui.estimate import engine_estimate, estimate
-from hunyuan_ui.job import JobProblem, JobStatus, Phase
-from hunyuan_ui.jobs import JobView
+from hunyuan_ui.estimate import engine_estimate
+from hunyuan_ui.job import JobStatus
 from hunyuan_ui.request import VideoRequest
-from hunyuan_ui.ui.views import as_json
-from hunyuan_ui.words import Words, languages, select_texts, words
+from hunyuan_ui.words import languages, select_texts, words
 from tests.stored_jobs import job
+from tests.words.job_cards import texts_of_cards
 
 OF_ENGINE: Final = "engine."
 # Exclusive to the hosted service: an account with a balance, its keys, charges, and a file's seven days.
@@ -144,16 +141,8 @@ CODES: Final = [key.removeprefix("error.") for key in words() if key.startswith(
 def test_no_card_of_a_job_at_an_engine_speaks_of_the_service(
     status: JobStatus, language: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Words, "sentence", lambda say, problem: say[f"error.{problem.code}"])
     stored = job(dialect="openai", status=status, request_id="r-1234567")
-    for phase, code in product(Phase if stored.is_active else [Phase.ENDED], CODES):
-        problem = JobProblem.from_code(code)
-        ended = None if stored.is_active else problem
-        view = JobView(
-            replace(stored, problem=ended), phase, 9.0, estimate(stored.request), note=problem, retry_in_s=3.0
-        )
-        told = as_json(view, words(language))
-        said = " ".join([told["phase_text"], told["usual_text"], told["note_text"]])
+    for said in texts_of_cards(stored, CODES, language, monkeypatch):
         assert not OF_SERVICE[language].search(said), said
 
 

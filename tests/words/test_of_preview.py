@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from itertools import product
 from string import Formatter
 from typing import Any, Final
 
 import pytest
 
 from hunyuan_ui.errors import ALSO_WHEN_SENT, code_when_sent
-from hunyuan_ui.estimate import estimate
-from hunyuan_ui.job import JobProblem, JobStatus, Phase
-from hunyuan_ui.jobs import JobView
-from hunyuan_ui.ui.views import as_json
-from hunyuan_ui.words import Words, languages, words
+from hunyuan_ui.job import JobProblem, JobStatus
+from hunyuan_ui.words import languages, words
 from tests.stored_jobs import job
+from tests.words.job_cards import texts_of_cards
 
 OF_PREVIEW: Final = "preview."
 OF_MONEY: Final = {
@@ -41,16 +37,8 @@ def places(text: str) -> set[tuple[str, str | None]]:
 def test_no_card_of_a_preview_speaks_of_a_charge_or_of_the_service(
     status: JobStatus, language: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Words, "sentence", lambda say, problem: say[f"error.{problem.code}"])
     stored = job(payer="nobody", status=status, request_id="r-1234567", reserved_microusd=0)
-    for phase, code in product(Phase if stored.is_active else [Phase.ENDED], CODES):
-        problem = JobProblem.from_code(code)
-        ended = None if stored.is_active else problem
-        view = JobView(
-            replace(stored, problem=ended), phase, 9.0, estimate(stored.request), note=problem, retry_in_s=3.0
-        )
-        told = as_json(view, words(language))
-        said = " ".join([told["phase_text"], told["usual_text"], told["note_text"]])
+    for said in texts_of_cards(stored, CODES, language, monkeypatch):
         assert not OF_MONEY[language].search(said), said
 
 
