@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final, cast
 from urllib.parse import urljoin, urlsplit
 
-from hunyuan_ui.endpoint.named_cost import DEEPEST, cost_header, named_cost
+from hunyuan_ui.endpoint.named_cost import DEEPEST, cost_header, ends, named_cost
 from hunyuan_ui.file_type import BY_SUFFIX
 
 MODEL: Final = "hunyuan-video"
@@ -51,7 +51,6 @@ _NOT_MADE: Final = re.compile(
     r"prompt|input|body|param|argument|error|message|detail|hook|callback|source|example", re.IGNORECASE
 )
 _LINK: Final = re.compile(r"https?://[^\s\"'<>()\[\]\\]+", re.IGNORECASE)
-_MOST_NAMES: Final = 2_000  # of an object that are searched, at each end
 _MOST_TEXTS: Final = 20_000  # of a body that are searched: it may have millions
 _LONGEST_TEXT: Final = 4096  # characters of a text that are searched for an address
 
@@ -271,17 +270,9 @@ def names(fields: Mapping[str, object], request_id: str) -> bool:
 
 
 def _levels(fields: Mapping[str, object]) -> list[Mapping[str, object]]:
-    fields = _ends(fields)
-    inner = filter(None, (_object(value) for name, value in fields.items() if _bare(name) in ENVELOPES))
-    return [fields, *map(_ends, inner)]
-
-
-def _ends(fields: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the first and the last fields of an object with very many."""
-    if len(fields) <= 2 * _MOST_NAMES:
-        return fields
-    items = list(fields.items())
-    return dict(items[:_MOST_NAMES] + items[-_MOST_NAMES:])
+    outer = dict(ends(fields.items()))
+    inner = filter(None, (_object(value) for name, value in outer.items() if _bare(name) in ENVELOPES))
+    return [outer, *(dict(ends(one.items())) for one in inner)]
 
 
 def _object(value: object) -> Mapping[str, object] | None:

@@ -93,7 +93,7 @@ def _costs_in(value: object, *, in_parts: bool) -> Iterator[float]:
     """
     level, spare = [value], _MOST_VALUES
     for _ in range(DEEPEST + 1):
-        fields = list(_ends(field for item in level for field in _fields_of(item)))
+        fields = list(ends(field for item in level for field in _fields_of(item)))
         for name, item in fields:
             if is_cost(name) and spare > 0:
                 spare -= _size(item, spare)
@@ -109,9 +109,11 @@ def _fields_of(value: object) -> Iterable[tuple[str, object]]:
     return cast("dict[str, object]", value).items() if isinstance(value, dict) else ()
 
 
-def _ends(fields: Iterator[tuple[str, object]]) -> Iterator[tuple[str, object]]:
-    yield from islice(fields, _MOST_FIELDS)
-    yield from deque(fields, maxlen=_MOST_FIELDS)
+def ends(fields: Iterable[tuple[str, object]]) -> Iterator[tuple[str, object]]:
+    """Yield the first and the last fields of a level with very many."""
+    left = iter(fields)
+    yield from islice(left, _MOST_FIELDS)
+    yield from deque(left, maxlen=_MOST_FIELDS)
 
 
 def _size(value: object, most: int) -> int:

@@ -125,8 +125,8 @@ class Replicas:
         """Release the lease after the dispatcher has stopped; unfinished jobs continue in other processes at once."""
         if self._restart is not None:
             self._restart.cancel()
-        if self._task is not None:
-            await cancellation.end([self._task, *([] if self._lease_task is None else [self._lease_task])])
+        if tasks := [task for task in (self._task, self._lease_task) if task is not None]:
+            await cancellation.end(tasks)
             await self._deletions.stop()
             with suppress(StorageError):
                 await self.remove_refused()

@@ -135,7 +135,7 @@ async def allowances(runner: JobRunner, visitor: Visitor, say: Words) -> dict[Pa
     if not allowance.left_today:
         return {"owner": say("pay.none_left", limit=allowance.limit), "nobody": queued}
     left = say("pay.left", left=allowance.left_today, limit=allowance.limit)
-    return {"owner": say.joined([left, queued] if queued else [left]), "nobody": queued}
+    return {"owner": say.joined([left, queued]), "nobody": queued}
 
 
 def _text(event: gr.EventData, name: str) -> str:

@@ -160,8 +160,9 @@ class Words:
         return None if job.problem is None else self.about(job).sentence(job.problem)
 
     def joined(self, sentences: Sequence[str]) -> str:
-        """Return sentences as one text; Chinese ones follow each other without a space."""
-        return reduce(lambda text, sentence: self("page.sentences", first=text, next=sentence), sentences or [""])
+        """Return sentences, without empty ones, as one text; Chinese ones follow each other without a space."""
+        said = [sentence for sentence in sentences if sentence]
+        return reduce(lambda text, sentence: self("page.sentences", first=text, next=sentence), said or [""])
 
     def label(self, field: object) -> str:
         """Return the label of a request's field; other values keep their name in the API."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,10 @@ from hunyuan_ui.local_endpoint.scene.paint import Bytes, Canvas, Floats, dots, p
 from hunyuan_ui.local_endpoint.scene.view import View
 
 
-def moving(view: View, rng: np.random.Generator) -> list[Water | Traffic | Birds | Fireflies | Snow | Rain]:
+def moving(view: View, rng: np.random.Generator) -> list[Moving]:
     """Return the animated elements in front of the land, in drawing order."""
     mood = view.mood
-    things: list[Water | Traffic | Birds | Fireflies | Snow | Rain] = [Water(view, rng)] if mood.place == "sea" else []
+    things: list[Moving] = [Water(view, rng)] if mood.place == "sea" else []
     if mood.place == "city":
         things.append(Traffic(view, rng))
     if mood.weather in ("clear", "mist"):
@@ -224,3 +225,6 @@ class Traffic:
         for plane, level in zip((canvas.u, canvas.v), levels[1:], strict=True):
             dots(plane, x / 2, y / 2, radius * 1.3, full, level=level)
             dots(plane, across / 2, below / 2, radius, faded * 2, level=level)
+
+
+Moving: TypeAlias = Water | Traffic | Birds | Fireflies | Snow | Rain
