@@ -37,6 +37,22 @@ test("each answer says what time it is at the server", async () => {
   assert.equal(serverNow(), Date.UTC(2026, 10, 29, 22));
 });
 
+for (const [what, asked_at, read_at] of [
+  ["after the computer slept", 1, 8 * 3600000],
+  ["after this computer's clock was set back", 3600000, 1],
+])
+  test(`an answer that is read ${what} does not say what time it is`, async () => {
+    mock.timers.reset();
+    mock.timers.enable({ apis: ["setTimeout", "Date"], now: asked_at });
+    const before_ms = serverNow() - Date.now();
+    const asked = request("jobs", { within_ms: 1e9 });
+    mock.timers.setTime(read_at);
+    const headers = new Headers({ "content-type": "application/json", date: "Sat, 28 Nov 2026 20:00:00 GMT" });
+    browser.asked[0].answer({ ok: true, status: 200, headers, json: async () => ({}) });
+    await asked;
+    assert.equal(serverNow() - Date.now(), before_ms);
+  });
+
 for (const [what, stop] of /** @type {[string, (stopped: AbortController) => void][]} */ ([
   ["after its own time", () => mock.timers.tick(60000)],
   ["when it is no longer wished for", (stopped) => stopped.abort()],

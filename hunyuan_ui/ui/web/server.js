@@ -39,6 +39,7 @@ export async function request(
   { method, body, json, within_ms = ANSWER_WITHIN_MS, signal, keepalive, isExpected } = {},
 ) {
   holdLanguage(language);
+  const asked_at = Date.now();
   const abort = new AbortController();
   const deadline = setTimeout(() => abort.abort(), within_ms);
   signal?.addEventListener("abort", () => abort.abort());
@@ -55,7 +56,7 @@ export async function request(
       keepalive,
       cache: "no-store",
     });
-    noteTime(answer.headers.get("date"));
+    noteTime(answer.headers.get("date"), asked_at);
     if (!(answer.headers.get("content-type") || "").startsWith("application/json"))
       throw Object.assign(new Error("no JSON"), { status: answer.status });
     return { ...(await answer.json()), isOk: answer.ok, httpStatus: answer.status };

@@ -10,10 +10,14 @@ const BEHIND_MS = 60000; // maximum assumed lag of the server's clock
 
 let ahead_ms = 0; // of the server's clock: a visitor's may be hours off
 
-/** Note the time of an answer. @param {string | null} date Its header. */
-export function noteTime(date) {
+/**
+ * Note the time of an answer, unless the computer slept before it was read: it then tells of the evening before.
+ * @param {string | null} date Its header. @param {number} [asked_at] When it was asked for, in milliseconds.
+ */
+export function noteTime(date, asked_at = Date.now()) {
   const at = Date.parse(date || "");
-  if (at) ahead_ms = at - Date.now();
+  const took_ms = Date.now() - asked_at;
+  if (at && took_ms >= 0 && took_ms <= BEHIND_MS) ahead_ms = at - Date.now();
 }
 
 /** Milliseconds by the server's clock. */
