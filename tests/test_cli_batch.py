@@ -316,6 +316,7 @@ def test_a_video_that_cannot_be_put_there_is_said_to_be_kept(
     assert "nothing is paid twice" in said
 
 
+@pytest.mark.slow
 def test_another_encoding_of_the_console_is_the_same_list(
     service: PaidService, environ: dict[str, str], tmp_path: Path
 ) -> None:

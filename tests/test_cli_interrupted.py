@@ -261,6 +261,7 @@ def test_an_error_that_nobody_has_thought_of_ends_a_list_in_doubt(paid: dict[str
     assert main(arguments, paid) == Exit.DONE
 
 
+@pytest.mark.slow
 def test_a_crash_of_a_preview_or_before_anything_is_sent_is_free(
     environ: dict[str, str], paid: dict[str, str], tmp_path: Path
 ) -> None:

@@ -114,6 +114,7 @@ def test_the_help_is_whole_at_any_width(environ: dict[str, str], columns: str, p
     assert b"\x1b" not in ended.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", ["--help", "--no-such-option"])
 @pytest.mark.parametrize("program", ["-m hunyuan_ui", "app.py"], ids=["command line", "page"])
 def test_what_cannot_be_shown_changes_no_exit_code(environ: dict[str, str], program: str, arguments: str) -> None:

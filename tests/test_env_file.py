@@ -242,6 +242,7 @@ def test_the_file_beside_app_py_is_read_and_its_key_told_to_nobody(tmp_path: Pat
     assert not [path for path in kept if KEY.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
 def test_gradio_reads_the_files_variables_when_it_is_imported(file: Path) -> None:
     file.write_text("GRADIO_NUM_PORTS='7'\nGRADIO_SERVER_PORT=1\n", encoding="utf-8")
     program = "import app, gradio.http_server as server; print(server.TRY_NUM_PORTS, server.INITIAL_PORT_VALUE)"

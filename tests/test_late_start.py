@@ -29,6 +29,7 @@ def test_a_server_that_starts_late_is_waited_for_and_started_once(tmp_path: Path
         assert [len(app.events(name)) for name in ("start.late", "runner.started", "runner.stopped")] == [1, 1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("start", "status", "told"),
     [("failed", 1, "server.error"), ("taken", 2, "was taken by another program while this one started")],
@@ -42,6 +43,7 @@ def test_a_start_that_fails_is_not_tried_again_on_another_port(
     assert told in ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("start", "stopped"), [("blocked", 0), ("late", 1)])
 def test_a_signal_ends_a_start_at_once_or_in_order_if_it_is_nearly_done(
     tmp_path: Path, start: str, stopped: int

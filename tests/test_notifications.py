@@ -193,6 +193,7 @@ def test_what_goes_wrong_changes_nothing_and_is_logged_once(
     bad.close()
 
 
+@pytest.mark.slow
 def test_a_thousand_notices_are_neither_waited_for_nor_piled_up() -> None:
     slow = Listener(delay_s=0.2)
     telling = Notifications(slow.address)

@@ -106,6 +106,7 @@ def test_what_is_wrong_in_the_environment_is_said_before_anything_is_read_by_gra
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 def test_an_env_file_with_quotes_starts_the_app_all_the_same(tmp_path: Path) -> None:
     port = free_port()
     quoted = {"GRADIO_SERVER_PORT": f'"{port}"', "GRADIO_MCP_SERVER": "'false'", "GRADIO_ROOT_PATH": '""'}

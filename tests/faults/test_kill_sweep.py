@@ -49,6 +49,7 @@ def _wrong_after(forks: ForkServer, folder: Path, dialect: Dialect, point: Point
         return wrong_after_restart(program, str(point))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", ["v2", "v1"])
 @pytest.mark.parametrize("ending", ["hunyuan-video", "/status", ".mp4"])
 def test_a_kill_while_the_service_answers_is_made_good(tmp_path: Path, dialect: Dialect, ending: str) -> None:
@@ -66,6 +67,7 @@ def test_a_kill_while_the_service_answers_is_made_good(tmp_path: Path, dialect: 
         assert wrong_after_restart(program, ending) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["/health", "/videos", "/content"])
 @pytest.mark.parametrize("kind", ["sglang", "vllm"])
 def test_a_kill_while_an_engine_answers_is_made_good(tmp_path: Path, kind: str, ending: str) -> None:
@@ -84,6 +86,7 @@ def test_a_kill_while_an_engine_answers_is_made_good(tmp_path: Path, kind: str, 
         assert wrong_after_restart(program, ending, is_known=is_known) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", ["v2", "v1"])
 def test_a_kill_in_the_middle_of_the_videos_bytes_is_made_good(tmp_path: Path, dialect: Dialect) -> None:
     with PaidService() as service, fork_server() as forks:

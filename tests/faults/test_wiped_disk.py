@@ -313,6 +313,7 @@ async def test_a_row_counts_what_it_names_if_that_can_be_meant(
         assert [job.notes.get("named_usd") for job in (await runner.owner.doubtful(ACCOUNT))] == named
 
 
+@pytest.mark.slow
 async def test_a_kill_in_the_middle_of_adopting_is_made_good(rig: Rig, service: PaidService, tmp_path: Path) -> None:
     async with rig.running() as runner:
         for _ in range(2):

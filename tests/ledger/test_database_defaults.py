@@ -94,6 +94,7 @@ def hesitant() -> Iterator[PostgresServer]:
     server.close()
 
 
+@pytest.mark.slow
 def test_what_is_sent_is_still_known_after_a_crash_of_a_server_that_does_not_wait_for_its_disk(
     hesitant: PostgresServer, opened: Opened, tmp_path: Path
 ) -> None:

@@ -123,6 +123,7 @@ def test_a_search_finds_prompts_that_hold_all_its_words_in_any_order(ledger: Led
     assert found == ([] if search in ("hillfox", "fox hole") else ["A fox on the hill"])
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(_WORDS, min_size=1, max_size=4), max_size=20), st.lists(_WORDS, min_size=1, max_size=3))
 def test_a_search_finds_what_holds_each_of_its_words(prompts: list[list[str]], search: list[str]) -> None:

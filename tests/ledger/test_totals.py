@@ -50,6 +50,7 @@ _JOBS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(_JOBS)
 def test_the_ledger_counts_money_as_each_job_does(jobs: list[Job]) -> None:
@@ -67,6 +68,7 @@ def test_the_ledger_counts_money_as_each_job_does(jobs: list[Job]) -> None:
 _RESERVING = (JobStatus.QUEUED, JobStatus.SUBMITTING, JobStatus.RUNNING)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(_JOBS)
 def test_what_of_today_is_only_reserved_is_told_apart(jobs: list[Job]) -> None:

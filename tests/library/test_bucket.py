@@ -157,6 +157,7 @@ async def test_the_bucket_goes_away_and_comes_back(
     assert SECRET not in lines.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refused", [("PUT",), ("PUT", "DELETE", "POST"), ("DELETE", "POST")], ids="+".join)
 @pytest.mark.parametrize("status", ["503 Slow Down", "403 Forbidden"])
 async def test_a_bucket_that_takes_no_change_is_told_until_it_takes_one(

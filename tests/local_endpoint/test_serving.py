@@ -38,6 +38,7 @@ def test_every_file_is_removed_at_the_end(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_other_requests_are_answered_while_clips_are_drawn(start: Start) -> None:
     client = start()
     big = {"prompt": "A city in the snow", "width": 864, "height": 480, "video_length": 129}

@@ -149,6 +149,7 @@ def test_without_the_package_it_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     assert started(tmp_path, "s3://bucket") == "setting.bucket_package"
 
 
+@pytest.mark.slow
 def test_the_app_ends_with_status_2_and_no_secret_anywhere(tmp_path: Path, bucket: BucketServer) -> None:
     bucket.behave = _answers("403 Forbidden", "SignatureDoesNotMatch")
     place = {"HUNYUAN_UI_DATA_DIR": str(tmp_path / "data"), "GRADIO_TEMP_DIR": str(tmp_path / "cache")}
@@ -182,6 +183,7 @@ def test_a_thread_that_lets_go_of_an_answer_as_the_program_ends_has_time_to() ->
     assert ended.stdout.split() == ["let", "go"], ended.stderr
 
 
+@pytest.mark.slow
 def test_nothing_of_it_is_loaded_where_no_bucket_is_named(tmp_path: Path) -> None:
     loaded = modules_of_an_import(tmp_path)
     assert "hunyuan_ui.library.library" in loaded

@@ -220,6 +220,7 @@ def test_a_damaged_ledger_is_refused_and_left_as_it_is(rig: Rig, target: str, mo
     assert ids_at(target) == set()
 
 
+@pytest.mark.slow
 def test_two_thousand_rows_go_along_in_their_order(rig: Rig, target: str, move: Callable[..., Said]) -> None:
     rig.folder.mkdir()
     with closing(Ledger(open_ledger(rig.folder).database, now=lambda: 1e9)) as ledger:

@@ -117,6 +117,7 @@ def test_without_the_package_it_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     assert error.facts["problem"]["key"] == "setting.database_package"
 
 
+@pytest.mark.slow
 def test_the_app_ends_with_status_2_and_no_password_anywhere(tmp_path: Path) -> None:
     url = f"postgresql://owner:{SECRET}@127.0.0.1:1/hunyuan"
     place = {"HUNYUAN_UI_DATA_DIR": str(tmp_path / "data"), "GRADIO_TEMP_DIR": str(tmp_path / "cache")}
@@ -137,6 +138,7 @@ def test_the_app_ends_with_status_2_and_no_password_anywhere(tmp_path: Path) -> 
         assert not path.is_file() or SECRET.encode() not in path.read_bytes()
 
 
+@pytest.mark.slow
 def test_nothing_of_it_is_loaded_where_no_database_is_named(tmp_path: Path) -> None:
     loaded = modules_of_an_import(tmp_path)
     assert "hunyuan_ui.ledger.sqlite" in loaded

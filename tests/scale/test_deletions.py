@@ -71,6 +71,7 @@ def videos(bucket: BucketServer) -> set[str]:
     return {name[:32] for name in bucket.names()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 7])
 async def test_another_process_finishes_what_one_that_died_was_to_delete_when_the_bucket_is_back(
     rigs: list[Rig], bucket: BucketServer, count: int

@@ -28,6 +28,7 @@ def rig(tmp_path: Path, service: PaidService, postgres_server: PostgresServer, m
     return Rig(tmp_path / "data", service.origin, settings={"daily_limit_usd": 1000.0})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("busy", ["reads", "writes"])
 @pytest.mark.parametrize("count", [1, 6])
 async def test_a_process_that_waits_for_its_own_calls_loses_no_job(

@@ -158,6 +158,7 @@ async def test_nothing_is_sent_while_the_database_is_away(
         assert _posts(service) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["idle", "ledger.add.begin", "ledger.add.commit"])
 async def test_a_server_that_stands_still_is_told_in_time_and_the_click_is_one_job(
     rig: Rig, service: PaidService, server: PostgresServer, monkeypatch: pytest.MonkeyPatch, at: str

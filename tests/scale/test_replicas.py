@@ -105,6 +105,7 @@ def test_a_kill_of_one_at_any_point_leaves_nothing_that_the_other_does_not_end(
         assert [wrong for sweep in sweeps for wrong in sweep.result()] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sglang", "vllm"])
 def test_what_one_leaves_at_an_engine_the_other_ends(tmp_path: Path, kind: str) -> None:
     with pair(tmp_path / "data", "openai") as made:

@@ -211,6 +211,7 @@ def test_an_id_opens_nothing_by_any_route(app: RunningApp) -> None:
     nobody.close()
 
 
+@pytest.mark.slow
 def test_thirty_three_calls_for_one_job_leave_the_next_caller_an_answer(tmp_path: Path) -> None:
     service = serve(create_app(seconds=120), "127.0.0.1", 0)
     with running_app(tmp_path, SEGMIND_BASE_URL=service.url, GRADIO_SERVER_NAME="0.0.0.0") as app:

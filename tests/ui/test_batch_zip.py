@@ -68,6 +68,7 @@ def fetched(url: str, target: Path | None, pause_s: float = 0.0) -> int:
     return count
 
 
+@pytest.mark.slow
 def test_two_hundred_videos_leave_the_server_no_larger(app: RunningApp, tmp_path: Path) -> None:
     url, pid = link_of(app), app.process.pid
     httpx.get(url.replace(LIST_ID, "0" * 32))  # memory loaded by the first request is not the ZIP's
@@ -82,6 +83,7 @@ def test_two_hundred_videos_leave_the_server_no_larger(app: RunningApp, tmp_path
         assert archive.read("list.csv").count(b"\n") == VIDEOS + 1
 
 
+@pytest.mark.slow
 def test_several_who_fetch_it_at_once_stay_below_it_too(app: RunningApp) -> None:
     url, pid = link_of(app), app.process.pid
     idle = resident_bytes(pid)

@@ -84,6 +84,7 @@ def loaded(tmp_path: Path, **environ: str) -> set[str]:
     return names & {"engines", "openai_videos"}
 
 
+@pytest.mark.slow
 def test_nothing_of_an_engine_is_loaded_without_one(tmp_path: Path) -> None:
     assert loaded(tmp_path) == set()
     assert loaded(tmp_path, HUNYUAN_UI_ENGINE_URL="http://gpu.local") == {"engines", "openai_videos"}

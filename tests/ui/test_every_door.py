@@ -249,6 +249,7 @@ async def test_two_hundred_calls_at_once_never_pass_five_dollars(limited: tuple[
     assert sum(costs) <= 5_000_000
 
 
+@pytest.mark.slow
 async def test_floods_leave_the_page_answering(unlimited: RunningApp, paid: PaidEndpoint) -> None:
     async with caller(unlimited) as client:
         junk = b"x" * (MOST_BYTES - 1024)

@@ -113,6 +113,7 @@ def printing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
         yield started
 
 
+@pytest.mark.slow
 async def test_nothing_that_a_caller_sent_is_in_the_log(printing: RunningApp) -> None:
     app = printing
     async with caller(app) as client:

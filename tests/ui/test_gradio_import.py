@@ -27,6 +27,7 @@ def said_by(code: str, tmp_path: Path) -> str:
     return ended.stdout.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "first",
     ["import app", "from hunyuan_ui.ui.gradio_import import without_stubs; without_stubs()"],

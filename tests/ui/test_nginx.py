@@ -84,6 +84,7 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
         yield app
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("location", [STRIPS, KEEPS], ids=["strips", "keeps"])
 def test_a_public_page_works_behind_nginx_below_a_prefix(public: RunningApp, tmp_path: Path, location: str) -> None:
     with nginx(tmp_path / "nginx", location.format(port=public.port)) as address:
@@ -174,6 +175,7 @@ def test_a_prefix_without_its_last_slash_leads_to_the_page(public: RunningApp, t
             assert (page.status_code, str(page.url)) == (200, f"{address}/app/")
 
 
+@pytest.mark.slow
 def test_a_root_path_with_a_slash_at_its_end_is_the_same_root(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_ROOT_PATH": "/app/"}
     with running_app(tmp_path, **settings) as app:
@@ -193,6 +195,7 @@ def test_the_lines_of_the_readme_are_all_that_a_prefix_needs(public: RunningApp,
         assert "event: complete" in called(f"{address}/app", "estimate", {"prompt": "x"})
 
 
+@pytest.mark.slow
 def test_behind_the_lines_of_the_readme_nobody_chooses_the_address_by_which_guesses_are_counted(tmp_path: Path) -> None:
     (lines,) = re.findall(r"^```nginx\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
     settings: dict[str, Any] = {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_ROOT_PATH": "/app"}
