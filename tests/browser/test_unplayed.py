@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,11 +86,15 @@ def test_a_file_that_is_gone_is_named_as_gone(gallery: Page, app: RunningApp) ->
     expect(open_first(gallery).locator(".missing")).to_contain_text(GONE)
 
 
-def test_the_player_says_why_it_shows_nothing_until_it_does(gallery: Page) -> None:
-    gallery.locator("#field-prompt textarea").fill("a boat")
-    number = gallery.locator("#field-video-length input[type=number]")
+def ask_for_short(page: Page) -> None:
+    page.locator("#field-prompt textarea").fill("a boat")
+    number = page.locator("#field-video-length input[type=number]")
     number.fill("5")
     number.blur()
+
+
+def test_the_player_says_why_it_shows_nothing_until_it_does(gallery: Page) -> None:
+    ask_for_short(gallery)
     left = [2]
 
     def undecodable(route: Route) -> None:
@@ -104,3 +109,22 @@ def test_the_player_says_why_it_shows_nothing_until_it_does(gallery: Page) -> No
     plays(gallery, "#player video")
     expect(gallery.locator(".result [data-part=unplayed]")).to_be_hidden()
     expect(viewer(gallery)).to_be_hidden()
+
+
+def test_the_player_names_no_time_and_seeks_nowhere_until_it_knows_the_length(gallery: Page) -> None:
+    errors: list[str] = []
+    gallery.on("pageerror", lambda error: errors.append(error.message))
+    files_fail(gallery, lambda route: route.abort())
+    ask_for_short(gallery)
+    gallery.locator("#generate").click()
+    expect(gallery.locator(".result [data-part=unplayed]")).to_contain_text(NO_ANSWER)
+    time = gallery.locator("#player .time")
+    expect(time).to_have_count(1)
+    expect(time).to_be_hidden()
+    for key in ("ArrowRight", "ArrowLeft"):
+        gallery.locator("#player .controls [role=button]").first.press(key)
+    assert errors == []
+    gallery.unroute_all()
+    plays(gallery, "#player video")
+    expect(time).to_be_visible()
+    expect(time).to_have_text(re.compile(r"0:00 / 0:00"))

@@ -99,6 +99,7 @@ export function player({ element, props, trigger, watch }) {
     for (const title of place.querySelectorAll("#player svg title")) title.remove(); // English, beside those names
     if (!video || video === dressed || !shown) return;
     dressed = video;
+    markTimed();
     if (isNews) bringUp();
     const { poster, ratio } = filesOf(shown);
     video.poster = poster;
@@ -128,12 +129,17 @@ export function player({ element, props, trigger, watch }) {
     dressed.playsInline = true;
   }
 
+  const isTimed = () => Boolean(dressed?.duration);
+
+  // Gradio shows "NaN:NaN" for the length of a video that has not begun to load.
+  const markTimed = () => dressed?.toggleAttribute("data-timed", isTimed());
+
   /** Gradio's play button treats any key, even Tab, as a press, and its slider none. */
   function press(event) {
     if (!dressed || !event.target.closest("#player .controls")) return;
     if (event.key !== "Enter" && event.key !== " ") event.stopPropagation();
     const step_s = { ArrowLeft: -STEP_S, ArrowRight: STEP_S }[event.key];
-    if (step_s) dressed.currentTime = Math.min(Math.max(dressed.currentTime + step_s, 0), dressed.duration);
+    if (step_s && isTimed()) dressed.currentTime = Math.min(Math.max(dressed.currentTime + step_s, 0), dressed.duration);
     if (step_s || event.key === " ") event.preventDefault();
   }
 
@@ -161,6 +167,7 @@ export function player({ element, props, trigger, watch }) {
   place.addEventListener("error", loadAgain, true);
   place.addEventListener("loadedmetadata", ({ target }) => target === dressed && letPlay(), true);
   place.addEventListener("loadeddata", loaded, true);
+  place.addEventListener("durationchange", markTimed, true);
   place.addEventListener("keydown", press);
   place.addEventListener("click", ({ target }) => {
     if (dressed && target.closest(".volume-button")) dressed.muted = false;
