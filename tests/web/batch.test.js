@@ -54,6 +54,7 @@ beforeEach(async () => {
   payer = "owner";
   browser.window.hunyuan = { form: { settings: () => form, payer: () => payer } };
   page = drawn(batch, null, { multiple: 16 });
+  await settled();
   browser.emit("list-open");
   await type("name", "foxes");
   await type("text", "a fox\na crow");
@@ -265,6 +266,7 @@ test("what was typed is kept when the page closes", async () => {
   browser.window.dispatchEvent(new Event("pagehide"));
   assert.equal(JSON.parse(sessionStorage.held.hunyuan_list_draft).text, "a fox\na crow");
   page = drawn(batch, null, { multiple: 16 });
+  await settled();
   browser.emit("list-open");
   assert.equal(part("text").value, "a fox\na crow");
 });

@@ -264,6 +264,47 @@ test("what lasts of a visitor by personal address neither takes nor gives the pl
   assert.equal(page.localStorage.held.list, "herons");
 });
 
+test("what lasts of a login is there for that login alone, and again when it comes back", async () => {
+  const page = open({ localStorage: area({ [NAME]: KNOWN }) });
+  const next = async (token) => {
+    open(page);
+    const loaded = await load();
+    loaded.identified(token);
+    return loaded;
+  };
+  const [alice, bob] = ["a".repeat(32), "b".repeat(32)];
+  (await next(alice)).lasting.set("list", "herons");
+  for (const other of [bob, KNOWN]) {
+    const { lasting } = await next(other);
+    assert.equal(lasting.get("list"), null);
+    lasting.set("list", "crows");
+    lasting.remove("list");
+  }
+  assert.equal((await next(alice)).lasting.get("list"), "herons");
+  page.sessionStorage = area();
+  assert.equal((await next(alice)).lasting.get("list"), "herons");
+  assert.equal((await next(bob)).lasting.get("list"), null);
+  assert.ok(!JSON.stringify([page.localStorage.held, page.sessionStorage.held]).includes(alice));
+});
+
+test("what is written before a login is taken over by it, beside what it had", async () => {
+  const page = open({ localStorage: area({ [NAME]: KNOWN }) });
+  const { identified, ofMe, tab, takeOver } = await load();
+  tab.set("draft", '{"prompt":"a fox"}');
+  takeOver("draft", "prompt");
+  assert.equal(tab.get("draft"), '{"prompt":"a fox"}');
+  identified("a".repeat(32));
+  tab.set(ofMe("draft"), '{"prompt":"a crow","steps":20}');
+  takeOver("draft", "prompt");
+  assert.deepEqual(JSON.parse(tab.get(ofMe("draft"))), { prompt: "a fox", steps: 20 });
+  for (const nothing of ["{", '{"prompt":"","steps":40}']) {
+    tab.set("draft", nothing);
+    takeOver("draft", "prompt");
+    assert.deepEqual(JSON.parse(tab.get(ofMe("draft"))), { prompt: "a fox", steps: 20 });
+  }
+  assert.equal(page.sessionStorage.held.draft, undefined);
+});
+
 test("a personal address of the browser's own visitor has what lasts of them", async () => {
   open({ localStorage: area({ [NAME]: KNOWN, list: "herons" }), hash: `#visitor=${KNOWN}` });
   assert.equal((await load()).lasting.get("list"), "herons");

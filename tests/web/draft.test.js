@@ -21,6 +21,7 @@ beforeEach(() => {
   };
   Object.defineProperty(globalThis, "sessionStorage", { value: area, configurable: true });
   globalThis.document = { querySelector: () => box };
+  Object.defineProperty(globalThis, "location", { value: { hash: "" }, configurable: true });
 });
 
 const draft = () =>

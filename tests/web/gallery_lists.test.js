@@ -144,6 +144,7 @@ test("what the list is narrowed to stays in the tab, also over another language"
   grid.part("shape").dispatchEvent(new Event("change"));
   grid.part("favourites").click();
   grid = drawn(gallery, {});
+  await settled();
   assert.deepEqual(filtersOf(grid), [" a ", "tall", "true"]);
   await browser.answer("videos?search=a&shape=tall&favourites=1", { videos: [video("a")], before: null });
 });
@@ -152,6 +153,7 @@ for (const text of ["", "{", "[]", '"x"', '{"search":7,"shape":null,"favourites"
   test(`filters that nobody has set narrow nothing: ${text}`, async () => {
     sessionStorage.setItem("hunyuan_filters", text);
     grid = drawn(gallery, {});
+    await settled();
     assert.deepEqual(filtersOf(grid), ["", "", "false"]);
   });
 

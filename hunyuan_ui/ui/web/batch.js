@@ -15,14 +15,14 @@ import {
   wishOf,
   withForm,
 } from "./batch_state.js";
-import { lasting, ofMe, tab } from "./browser_storage.js";
+import { lasting, ofMe, tab, takeOver } from "./browser_storage.js";
 import { fill, keepingFocus, onSubmit, piecesOf, showText } from "./dom.js";
 import { draftIn } from "./draft.js";
 import { onFiles } from "./dropped_file.js";
 import { emit, on } from "./events.js";
 import { filled, words } from "./language.js";
 import { steady } from "./misdirected_press.js";
-import { ask } from "./server.js";
+import { arrived, ask } from "./server.js";
 import { beginningOf } from "./text_language.js";
 
 const EXAMPLE = "A paper boat on a rainy street\nA {red|blue} kite over a hill";
@@ -50,7 +50,8 @@ export function batch({ element, props }) {
   const enter = closedByBack(dialog, open);
   const retry = part("retry").querySelector("input");
   /** @type {import('./batch_state.js').Draft} */
-  let draft = { ...EMPTY, ...draftIn(lasting.get(DRAFT), EMPTY) };
+  let draft = EMPTY;
+  let isRead = false; // whose draft is shown is known once the server has identified the visitor
   /** @type {string | null} */
   let payer = null;
   /** @type {any} */
@@ -63,7 +64,15 @@ export function batch({ element, props }) {
 
   // The draft
 
-  const keep = () => tab.set(ofMe(DRAFT), JSON.stringify(draft));
+  const keep = () => isRead && tab.set(ofMe(DRAFT), JSON.stringify(draft));
+
+  function read() {
+    takeOver(DRAFT, "text");
+    draft = { ...EMPTY, ...draftIn(lasting.get(DRAFT), EMPTY) };
+    isRead = true;
+    emit("list-drawn");
+    openAfterReload(dialog);
+  }
 
   function change(changes) {
     say(""); // it was about the draft before
@@ -198,7 +207,7 @@ export function batch({ element, props }) {
     });
 
   function open() {
-    if (dialog.open) return;
+    if (dialog.open || !isRead) return;
     emit("list-opened");
     payer = window.hunyuan.form.payer();
     say("");
@@ -255,12 +264,12 @@ export function batch({ element, props }) {
     takeForm();
     show();
   });
-  on("list-file", (file) => {
+  on("list-file", async (file) => {
+    await arrived;
     open();
     take([file]);
   });
   window.addEventListener("pagehide", keep);
   on("leaving", keep);
-  emit("list-drawn");
-  openAfterReload(dialog);
+  arrived.then(read);
 }

@@ -20,7 +20,8 @@ const POLL_MS = 2000;
 export function listStanding(dialog, part) {
   /** @type {any} */
   let told = null; // the server's latest answer
-  let id = lasting.get(LIST);
+  /** @type {string | null} */
+  let id = null;
   let changes = 0; // by a click; what was asked for before the last one is older
 
   const show = () => keepingFocus(dialog, draw);
@@ -81,7 +82,10 @@ export function listStanding(dialog, part) {
   }
 
   onReturn(() => id && poll());
-  poll();
+  arrived.then(() => {
+    id ??= lasting.get(LIST);
+    poll();
+  });
   return {
     show,
     follow,

@@ -76,6 +76,7 @@ let me = null;
 let isByAddress = false;
 let isCut = false; // the page's address named a visitor, but not whole
 let proposed = "";
+let login = ""; // the beginning of the login's token: enough to tell logins apart, too little to be one
 
 function addressed() {
   const given = new URLSearchParams(location.hash.slice(1)).get("visitor");
@@ -127,22 +128,47 @@ export function keeping() {
   return isOfAnotherSite() ? "framed" : "kept";
 }
 
-/** Return the name under which a tab holds what is this visitor's alone: its browser has a visitor of its own. */
+/**
+ * Return the name under which what is this visitor's alone is held: the browser has a visitor of its own, and several
+ * people may log in there one after the other.
+ */
 export function ofMe(name) {
   if (!isFirstVisit()) visitor();
+  if (login) return `${name}_${login}`;
   return isByAddress ? `${name}_${me}` : name;
 }
 
+/** Note whom the server has identified by this token. What is a visitor's alone is read after that. */
+export function identified(token) {
+  login = token === visitor() ? "" : token.slice(0, 8);
+}
+
+const parsed = (text) => attempt(() => JSON.parse(text)) || {};
+
+/**
+ * Make what was written in this tab before the login, or before the server has told of it, this login's own.
+ * @param {string} name
+ * @param {string} text Its property that is empty if nothing was written.
+ */
+export function takeOver(name, text) {
+  const written = parsed(tab.get(name));
+  if (!login) return;
+  tab.remove(name);
+  if (written[text]) tab.set(ofMe(name), JSON.stringify({ ...parsed(tab.get(ofMe(name))), ...written }));
+}
+
+const isOfTabAlone = () => isByAddress && !login;
+
 // Of this visitor, beyond the lifetime of a tab; without storage, or by a personal address, for the lifetime of the tab.
 export const lasting = {
-  get: (name) => tab.get(ofMe(name)) || (isByAddress ? null : kept.get(name)),
+  get: (name) => tab.get(ofMe(name)) || (isOfTabAlone() ? null : kept.get(ofMe(name))),
   set(name, text) {
     tab.set(ofMe(name), text);
-    if (!isByAddress) kept.set(name, text);
+    if (!isOfTabAlone()) kept.set(ofMe(name), text);
   },
   remove(name) {
     tab.remove(ofMe(name));
-    if (!isByAddress) kept.remove(name);
+    if (!isOfTabAlone()) kept.remove(ofMe(name));
   },
 };
 

@@ -1,6 +1,6 @@
 // The form's content, kept in the tab: over a reload, another language, a crash, a restart of the server.
 
-import { tab } from "./browser_storage.js";
+import { ofMe, tab, takeOver } from "./browser_storage.js";
 
 const DRAFT = "hunyuan_draft";
 const KEEP_AFTER_MS = 100;
@@ -35,7 +35,9 @@ const promptBox = () => document.querySelector("#field-prompt textarea");
  * @param {(now: any) => any} used Those of the form's values that were set before it has its initial values.
  */
 export function createDraft(read, used) {
-  const earlier = objectIn(tab.get(DRAFT));
+  const stored = () => objectIn(tab.get(ofMe(DRAFT)));
+  const store = (own) => tab.set(ofMe(DRAFT), JSON.stringify(own));
+  let earlier = stored();
   /** @type {any} */
   let held = null;
   let isBegun = false;
@@ -45,7 +47,7 @@ export function createDraft(read, used) {
   function keep(now) {
     const box = isTyped ? promptBox() : null;
     const own = { ...(isBegun ? now : { ...earlier, ...used(now) }), ...(box && { prompt: box.value }) };
-    tab.set(DRAFT, JSON.stringify(own));
+    store(own);
     if (!isBegun) return;
     isTyped = false;
     held = own;
@@ -57,7 +59,7 @@ export function createDraft(read, used) {
     else if (box && (box.value || isTyped)) {
       // The rest is still what was stored before.
       isTyped = true;
-      tab.set(DRAFT, JSON.stringify({ ...objectIn(tab.get(DRAFT)), prompt: box.value }));
+      store({ ...stored(), prompt: box.value });
     }
   }
 
@@ -80,7 +82,14 @@ export function createDraft(read, used) {
     },
 
     /** The values previously stored in this tab, if they match the form. */
-    before: (now) => draftIn(tab.get(DRAFT), now),
+    before: (now) => draftIn(tab.get(ofMe(DRAFT)), now),
+
+    /** The visitor is identified: somebody else may have written what was stored here. */
+    identified() {
+      if (ofMe(DRAFT) === DRAFT) return;
+      takeOver(DRAFT, "prompt");
+      earlier = stored();
+    },
 
     /** Store the form once Gradio has all its values. */
     keepSoon() {

@@ -2,7 +2,7 @@
 // only prices; a price for an outdated form is dropped, and each price is shown only beside its form.
 
 import { completeControls } from "./accessible_controls.js";
-import { settledVisitor, visitor } from "./browser_storage.js";
+import { identified, settledVisitor, visitor } from "./browser_storage.js";
 import { node } from "./dom.js";
 import { createDraft } from "./draft.js";
 import { emit, on, onReturn } from "./events.js";
@@ -11,7 +11,7 @@ import { agreedPrice, createFormValues } from "./form_values.js";
 import { keepLabel, label } from "./generate_button.js";
 import { words } from "./language.js";
 import { onTyping } from "./number_input.js";
-import { request, visitorIs } from "./server.js";
+import { arrived, request, visitorIs } from "./server.js";
 
 const ATTACH_AGAIN_MS = 3000;
 const ATTACHED_WITHIN_MS = 15000;
@@ -278,6 +278,7 @@ export function form({ element, props, trigger, watch }) {
     const opened = props.value || {};
     if (!opened.token || isOpen) return;
     isOpen = true;
+    identified(opened.token);
     visitorIs(opened.token);
     const { payer: usual, price: first } = opened;
     payer ??= usual;
@@ -323,6 +324,7 @@ export function form({ element, props, trigger, watch }) {
   // Updates of reserved and remaining money can wait until a quickly finished video is shown.
   on("answered", () => setTimeout(refresh, REFRESH_AFTER_MS));
   onReturn(refresh);
+  arrived.then(draft.identified);
   watch("value", open);
   open();
   expectAnswer();

@@ -1,6 +1,6 @@
 // My videos: the grid, its search, and deletions.
 
-import { addressedVideo, channel, setQuery, tab } from "./browser_storage.js";
+import { addressedVideo, channel, ofMe, setQuery, tab, takeOver } from "./browser_storage.js";
 import { fill, goToField, isDrawn, piecesOf, reveal } from "./dom.js";
 import { draftIn } from "./draft.js";
 import { readSettingsFiles } from "./dropped_file.js";
@@ -8,7 +8,7 @@ import { emit, on, onReturn } from "./events.js";
 import { filled, words } from "./language.js";
 import { steady } from "./misdirected_press.js";
 import { createChoice } from "./selection.js";
-import { ask, keeping } from "./server.js";
+import { arrived, ask, keeping } from "./server.js";
 import { createNewer } from "./unconfirmed_changes.js";
 import { createDeletions } from "./undo_delete.js";
 import { cardOf, showFavourite } from "./video_card.js";
@@ -61,7 +61,7 @@ export function gallery({ element, props }) {
   const isFiltered = () => Boolean(searched() || part("shape").value || onlyFavourites());
   const onlyFavourites = () => part("favourites").getAttribute("aria-pressed") === "true";
   const filters = () => ({ search: part("search").value, shape: part("shape").value, favourites: onlyFavourites() });
-  const keepFilters = () => tab.set(FILTERS, JSON.stringify(filters()));
+  const keepFilters = () => tab.set(ofMe(FILTERS), JSON.stringify(filters()));
   const itemOf = (id) => part("posters").querySelector(`li[data-id="${id}"]`);
   const tileOf = (id) => itemOf(id)?.querySelector(".tile-button");
   const seen = () => shown.filter((video) => !deletions.has(video.id));
@@ -70,7 +70,8 @@ export function gallery({ element, props }) {
   const choice = createChoice(element, part, { say, remove: (videos) => deletions.add(videos) });
 
   function bringFiltersBack() {
-    const { search, shape, favourites } = { ...filters(), ...draftIn(tab.get(FILTERS), filters()) };
+    takeOver(FILTERS, "search");
+    const { search, shape, favourites } = { ...filters(), ...draftIn(tab.get(ofMe(FILTERS)), filters()) };
     part("search").value = search;
     part("shape").value = shape;
     if (part("shape").selectedIndex < 0) part("shape").selectedIndex = 0;
@@ -382,7 +383,6 @@ export function gallery({ element, props }) {
     else tab.remove(EVERYBODY);
     page({ isFirst: true });
   });
-  bringFiltersBack();
   readSettingsFiles(part, say);
   onReturn(() => {
     if (owed) goOn();
@@ -413,7 +413,12 @@ export function gallery({ element, props }) {
   });
 
   const addressed = addressedVideo();
-  page({ isFirst: true }).then(() => {
-    if (addressed) openById(addressed);
-  });
+  arrived
+    .then(() => {
+      bringFiltersBack();
+      return page({ isFirst: true });
+    })
+    .then(() => {
+      if (addressed) openById(addressed);
+    });
 }

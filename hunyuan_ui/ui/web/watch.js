@@ -2,7 +2,7 @@
 
 import { createUnderWay } from "./active_job_card.js";
 import { createOthers } from "./active_job_rows.js";
-import { channel, kept, tab } from "./browser_storage.js";
+import { channel, identified, kept, tab } from "./browser_storage.js";
 import { fill, isSmall, keepingFocus, keepingTop, piecesOf, reveal } from "./dom.js";
 import { createEnded, pressOnce } from "./ended_job_card.js";
 import { emit, on, onReturn, reload } from "./events.js";
@@ -267,6 +267,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   function follow() {
     const value = props.value || {};
     if (!value.token) return;
+    identified(value.token);
     visitorIs(value.token);
     if (!isKnown) seekLeft();
     isKnown = true;
