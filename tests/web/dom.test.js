@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { newBrowser, StandIn } from "./stand_in.js";
 
 newBrowser();
-const { hold, isDrawn, picture } = await import("../../hunyuan_ui/ui/web/dom.js");
+const { hold, isDrawn, picture, showUnbroken } = await import("../../hunyuan_ui/ui/web/dom.js");
 
 test("a picture that cannot be loaded is another one, or leaves its place empty", () => {
   const tile = new StandIn();
@@ -37,4 +37,16 @@ test("a held button takes no press, and takes them again once it is let go", () 
   letGo();
   button.click();
   assert.deepEqual([presses, button.getAttribute("aria-disabled")], [1, null]);
+});
+
+test("a text is broken between words, and behind the marks that part Chinese words, but not within a number's", () => {
+  const piecesOf = (text) => {
+    const element = new StandIn();
+    showUnbroken(element, text);
+    const [part] = element.children[0].children;
+    return part.children.filter((piece) => piece !== " ").map(({ textContent }) => textContent);
+  };
+  assert.deepEqual(piecesOf("about $1.46, at most $2.20"), ["about $1.46,", "at most $2.20"]);
+  assert.deepEqual(piecesOf("约 $1.46，最多 $2.20"), ["约 $1.46，", "最多 $2.20"]);
+  assert.deepEqual(piecesOf("25 帧；你要求的是 864x480、5 帧"), ["25 帧；", "你要求的是 864x480、", "5 帧"]);
 });

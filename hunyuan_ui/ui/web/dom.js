@@ -115,7 +115,7 @@ function partOf(text) {
   const bound = text.replace(/(\d) (?=\S)| (?=\$)/g, (_all, digit = "") => `${digit}\u00a0`);
   const joined = bound.replace(/(\p{L}) (?=\d|\p{L}+\u00a0\$|\p{L}{1,3}$)/gu, "$1\u00a0");
   const part = node("span", "", "part");
-  for (const piece of joined.match(/[^ ，]+，?| /g) || [])
+  for (const piece of joined.match(/[^ ，；、]+[，；、]?| /g) || [])
     part.append(piece === " " ? piece : node("span", piece.replaceAll("\u00a0", " "), "unbroken"));
   return part;
 }
