@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from tests.app_process import RunningApp
 from tests.browser.conftest import BROWSERS, FLAGS, SHELLS, find_browser
+from tests.browser.steps import short, write
 
 pytestmark = pytest.mark.slow
 
@@ -124,6 +125,45 @@ def test_all_text_follows_the_size_that_the_browser_is_set_to(
         for width in (320, 390, 768, 1280):
             larger.set_viewport_size({"width": width, "height": 844})
             assert larger.evaluate(OUTSIDE) == [], width
+    finally:
+        other.close()
+
+
+CUT_BY_ITS_BOX = """() => [...document.querySelectorAll(".groups button, #form input[type=number], .player-part")]
+  .map((one) => [one, one.getBoundingClientRect(), one.closest("#player")?.getBoundingClientRect().right ?? innerWidth])
+  .filter(([one, box, edge]) => box.right > edge || (one.tagName === "INPUT" && one.scrollWidth > one.clientWidth))
+  .map(([one]) => one.outerHTML.slice(0, 120))"""
+
+LINES_OF_PIECES = """() => [...document.querySelectorAll(".prompt-panel .pieces li")]
+  .map((one) => [one.getBoundingClientRect().height, parseFloat(getComputedStyle(one).fontSize)])"""
+
+
+@pytest.mark.parametrize("setting", ["minimumFontSize=24", "defaultFontSize=32"])
+def test_letters_that_a_browser_makes_larger_are_not_cut_either(
+    browser: Browser, preview: RunningApp, setting: str
+) -> None:
+    """A least size of letters changes neither `em` nor `rem`."""
+    flags = [*FLAGS, f"--blink-settings={setting}"]
+    other = browser.browser_type.launch(executable_path=find_browser((*SHELLS, *BROWSERS)), args=flags)
+    try:
+        page = other.new_page()
+        open_page(page, preview)
+        write(page, "a red kite climbs over a hill")
+        short(page)
+        page.locator("#generate").click()
+        expect(page.locator("#player video")).to_be_visible()
+        page.locator("#advanced > button").click()
+        page.locator("#field-width input[type=number]").fill("1280")
+        page.evaluate(
+            """() => document.querySelectorAll("#player .controls > div > *")
+              .forEach((one) => one.classList.add("player-part"))"""
+        )
+        for width in (320, 390, 768, 1280):
+            page.set_viewport_size({"width": width, "height": 844})
+            assert page.evaluate(CUT_OFF) == [], width
+            assert page.evaluate(CUT_BY_ITS_BOX) == [], width
+            assert page.locator(".player-part").count() == 5
+            assert all(height > 1.2 * letters for height, letters in page.evaluate(LINES_OF_PIECES)), width
     finally:
         other.close()
 
