@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.app_process import RunningApp
+from tests.browser.conftest import BROWSERS, FLAGS, SHELLS, find_browser
 from tests.browser.one_page import app as app
 from tests.browser.one_page import open_page, video_plays
 from tests.browser.one_page import opened as opened
@@ -123,3 +124,35 @@ def test_a_finger_leaves_nothing_behind_that_looks_chosen(new_context: Any, app:
         control.tap()
         expect(control).to_have_attribute("aria-expanded", wanted)
     expect(control).to_have_css("background-color", before)
+
+
+COVERED_FOCUS = """() => {
+  const [one, button] = [document.activeElement, document.getElementById("generate")];
+  if (one === document.body || button.contains(one)) return "";
+  const [a, b] = [one.closest("label") ?? one, button].map((box) => box.getBoundingClientRect());
+  const isBeside = a.right <= b.left || a.left >= b.right;
+  return isBeside || a.top < b.top - 4 || a.top >= b.bottom ? "" : one.outerHTML.slice(0, 120);
+}"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_what_has_the_focus_is_not_under_the_button_with_letters_of_twice_the_size(
+    browser: Browser, app: RunningApp, width: int
+) -> None:
+    flags = [*FLAGS, "--blink-settings=defaultFontSize=32"]
+    other = browser.browser_type.launch(executable_path=find_browser((*SHELLS, *BROWSERS)), args=flags)
+    try:
+        page = other.new_page(reduced_motion="reduce")
+        page.set_viewport_size({"width": width, "height": 800})
+        open_page(page, app)
+        expect(page.locator("#generate")).to_contain_text("$")
+        page.locator("#advanced > button").click()
+        page.locator("#field-prompt textarea").focus()
+        covered: list[str] = []
+        for _ in range(45):
+            page.keyboard.press("Tab")
+            page.wait_for_timeout(50)
+            covered.append(page.evaluate(COVERED_FOCUS))
+        assert [what for what in covered if what] == []
+    finally:
+        other.close()

@@ -226,6 +226,9 @@ export function newBrowser() {
     MutationObserver: class {
       observe() {}
     },
+    ResizeObserver: class {
+      observe() {}
+    },
     HTMLMediaElement: { HAVE_CURRENT_DATA: 2, HAVE_FUTURE_DATA: 3 },
     BroadcastChannel: class extends EventTarget {
       constructor(name) {
