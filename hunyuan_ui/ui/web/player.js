@@ -139,7 +139,8 @@ export function player({ element, props, trigger, watch }) {
     if (!dressed || !event.target.closest("#player .controls")) return;
     if (event.key !== "Enter" && event.key !== " ") event.stopPropagation();
     const step_s = { ArrowLeft: -STEP_S, ArrowRight: STEP_S }[event.key];
-    if (step_s && isTimed()) dressed.currentTime = Math.min(Math.max(dressed.currentTime + step_s, 0), dressed.duration);
+    if (step_s && isTimed())
+      dressed.currentTime = Math.min(Math.max(dressed.currentTime + step_s, 0), dressed.duration);
     if (step_s || event.key === " ") event.preventDefault();
   }
 
