@@ -51,6 +51,8 @@ _NOT_MADE: Final = re.compile(
     r"prompt|input|body|param|argument|error|message|detail|hook|callback|source|example", re.IGNORECASE
 )
 _LINK: Final = re.compile(r"https?://[^\s\"'<>()\[\]\\]+", re.IGNORECASE)
+_MOST_SIGNS: Final = 120_000  # that part the values of JSON; a page of 100 requests has some 40 000 with its prompts
+_MOST_URLS: Final = 1_000  # of a place that are compared
 _MOST_TEXTS: Final = 20_000  # of a body that are searched: it may have millions
 _LONGEST_TEXT: Final = 4096  # characters of a text that are searched for an address
 
@@ -283,12 +285,22 @@ def _object(value: object) -> Mapping[str, object] | None:
 
 
 def read_json(text: str | bytes) -> object:
-    """Return a JSON value, also an object that was encoded more than once; None if there is none."""
+    """Return a JSON value, also an object that was encoded more than once; None if there is none, or if it is huge."""
+    if has_too_many_values(text):
+        return None
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return None
     return read_json(value) if isinstance(value, str) and value.lstrip()[:1] == "{" else value
+
+
+def has_too_many_values(text: str | bytes) -> bool:
+    """Whether a text would be JSON of more values than any response has, for which the whole program stood still."""
+    if len(text) <= _MOST_SIGNS:
+        return False
+    counts = map(text.count, b",:[{") if isinstance(text, bytes) else map(text.count, ",:[{")
+    return sum(counts) > _MOST_SIGNS
 
 
 def is_same_id(one: str, other: str) -> bool:
@@ -366,8 +378,8 @@ def video_url(body: object, base: str = "") -> str | None:
         return None
     fields = cast("Mapping[str, Any]", body)
     # One with a control character or half a surrogate is useless, and no database stores it.
-    found = [url for name in _PLACES for url in _urls_in(fields.get(name), base) if url.isprintable()]
-    return min(found, key=_rank, default=None)
+    found = [url for name in _PLACES for url in islice(_urls_in(fields.get(name), base), _MOST_URLS)]
+    return min(filter(str.isprintable, found), key=_rank, default=None)
 
 
 def _urls_in_text(text: str, base: str, depth: int) -> Iterator[str]:
@@ -375,7 +387,7 @@ def _urls_in_text(text: str, base: str, depth: int) -> Iterator[str]:
     inner: object = None
     if text[:1] in ("{", "["):
         with suppress(ValueError, RecursionError):
-            inner = json.loads(text)
+            inner = None if has_too_many_values(text) else json.loads(text)
     if inner is None:
         yield from _LINK.findall(text[:_LONGEST_TEXT])
     else:

@@ -12,7 +12,9 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Final, cast
+from typing import Final, TypeVar, cast
+
+_T = TypeVar("_T")
 
 MOST_USD: Final = 1e9  # cap for larger amounts: still implausible, and sums of it fit the ledger
 
@@ -109,7 +111,7 @@ def _fields_of(value: object) -> Iterable[tuple[str, object]]:
     return cast("dict[str, object]", value).items() if isinstance(value, dict) else ()
 
 
-def ends(fields: Iterable[tuple[str, object]]) -> Iterator[tuple[str, object]]:
+def ends(fields: Iterable[_T]) -> Iterator[_T]:
     """Yield the first and the last fields of a level with very many."""
     left = iter(fields)
     yield from islice(left, _MOST_FIELDS)

@@ -17,7 +17,7 @@ from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import Accepted, Metrics, RemoteResult, RemoteState, RemoteStatus
 from hunyuan_ui.endpoint.embedded_video import embedded_video
 from hunyuan_ui.endpoint.http import REDIRECTS
-from hunyuan_ui.endpoint.named_cost import is_cost
+from hunyuan_ui.endpoint.named_cost import ends, is_cost
 from hunyuan_ui.endpoint.retry_after import retry_after_s
 from hunyuan_ui.errors import (
     AuthenticationError,
@@ -39,7 +39,7 @@ DETAIL_LIMIT: Final = 300  # characters of the service's own text that are shown
 _KEY_SHAPE: Final = re.compile(r"SG_[0-9A-Za-z]{4,}", re.IGNORECASE)
 _MARKUP: Final = re.compile(r"<\s*(!doctype|html|head|body|script|style|title|center|h1|div|p|iframe|img|svg)\b", re.I)
 _SPEND_LIMIT: Final = re.compile(r"spend(ing)?[\s-]+limit", re.I)
-_ID_WITHIN: Final = 64 * 1024  # bytes at either end that are searched for an id: each match may cost half a kilobyte
+_SEARCHED: Final = 64 * 1024  # bytes at either end of a body that are searched: each match may cost half a kilobyte
 # In JSON that is cut off after it, and in what is no JSON; its end must be there, or it may be half an id.
 _CUT_ID: Final = re.compile(
     (
@@ -106,7 +106,7 @@ class Answer:
         if contract.is_video_address(link):
             return {"status": RemoteState.COMPLETED.value, "output": link}
         value = self.value
-        if value is None and self.problem is None:
+        if value is None and self.problem is None and len(self.body) <= _SEARCHED:
             value = self.body.decode("utf-8", "replace")
         items = cast("list[object]", value) if isinstance(value, list) else [value]
         value = items[0] if len(items) == 1 else None
@@ -114,13 +114,13 @@ class Answer:
             return {"output": value}
         return cast("Mapping[str, Any]", value) if isinstance(value, dict) else None
 
-    @property
+    @cached_property
     def objects(self) -> list[Mapping[str, Any]]:
-        """The body's JSON object, those of a list of several, or each field of what is no whole JSON."""
+        """The body's JSON object, the first and last of a list of several, or each field of what is no whole JSON."""
         if self.fields is not None:
             return [self.fields]
         value = self._parsed
-        items = cast("list[object]", value) if isinstance(value, list) else []
+        items = ends(cast("list[object]", value)) if isinstance(value, list) else ()
         return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, dict)]
 
     @property
@@ -130,9 +130,10 @@ class Answer:
     @cached_property
     def _pieces(self) -> list[Mapping[str, Any]]:
         """The fields of JSON that is cut off, or that consists of lines or events."""
-        body = self.body if _JSON_BEGUN.match(self.body.lstrip()) else b"\n".join(_EVENT.findall(self.body))
+        body = _both_ends(self.body)
+        body = body if _JSON_BEGUN.match(body.lstrip()) else b"\n".join(_EVENT.findall(body))
         found: list[Mapping[str, Any]] = []
-        for field_ in _FIELD.finditer(body):
+        for field_ in ends(_FIELD.finditer(body)):
             name, text, number = ((part or b"").decode("utf-8", "replace") for part in field_.groups())
             # A number at the very end may be cut off: too little for an id, while a cost is compared with the expected.
             if text or field_.end() < len(body) or is_cost(name):
@@ -151,7 +152,7 @@ class Answer:
         value = self.fields or (self.body.decode("ascii", "ignore") if self.value is None else self.value)
         return embedded_video(self.body, contract.texts_in(value))
 
-    @property
+    @cached_property
     def metrics(self) -> Metrics:
         """Cost and times named in the response, in any field."""
         return Metrics.of(self.headers, self._parsed if self.fields is None else self.fields)
@@ -167,7 +168,7 @@ class Answer:
         if self.fields is not None:
             return False
         declared = "html" in self.headers.get("content-type", "").lower()
-        return declared or _MARKUP.search(self.body.decode("utf-8", "replace")) is not None
+        return declared or _MARKUP.search(self.body[:_SEARCHED].decode("utf-8", "replace")) is not None
 
     def plain(self, text: str) -> str:
         """Clean a text of this response as `plain` does, and redact the key."""
@@ -182,7 +183,7 @@ class Answer:
             text = _sentence_in(self.fields) or ""
         else:
             is_shown = self.value is None and is_text(self.body[:START_BYTES])
-            text = self.body.decode("utf-8", "replace") if is_shown else ""
+            text = self.body[:_SEARCHED].decode("utf-8", "replace") if is_shown else ""
         # Our sentences continue after it with their own full stop.
         return reason("html_page") if _MARKUP.search(text) else self.plain(text).rstrip(_STOPS) or _phrase(self)
 
@@ -209,12 +210,16 @@ def accepted(answer: Answer, base: str = "") -> Accepted:
 
 def _ids_of_accepted(answer: Answer) -> list[str]:
     # The status is accepted and the id is legible: neither another format nor truncation must lose a paid job.
-    body = answer.body + (b"\n" if answer.problem is None else b"")
-    if len(body) > 2 * _ID_WITHIN:  # as with a video in it
-        body = body[:_ID_WITHIN] + b"|" + body[-_ID_WITHIN:]
+    body = _both_ends(answer.body) + (b"\n" if answer.problem is None else b"")
     alone = _ID_ALONE.fullmatch(answer.body.strip())
     cut = [*_CUT_ID.findall(body), *([alone[1]] if alone else [])]
     return [*contract.ids_in(answer.fields or {}), *(found.decode("ascii") for found in cut)]
+
+
+def _both_ends(body: bytes) -> bytes:
+    """Return a body without its middle if it is long, as with a video in it."""
+    # What the cut halves is followed by no sign that ends a number or an id.
+    return body if len(body) <= 2 * _SEARCHED else body[:_SEARCHED] + b"|" + body[-_SEARCHED:]
 
 
 def finished_url(answer: Answer, base: str = "") -> str | None:

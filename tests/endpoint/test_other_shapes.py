@@ -344,3 +344,43 @@ def test_an_id_at_either_end_of_a_cut_off_answer_is_read_and_half_of_one_is_not(
     assert caught(
         responses.accepted, Answer(200, {}, half + b"0" * 200_000, reason("connection_broke"))
     ).facts.keys() == {"reason"}
+
+
+@pytest.mark.parametrize(
+    ("start", "piece", "end"),
+    [
+        (b"[", b"1,", b"1]"),
+        (b"[", b"{},", b"{}]"),
+        (b"[", b'{"a":1},', b"{}]"),
+        (b'{"status":"COMPLETED","output":[', b"[],", b"[]]}"),
+        (b'{"status":"COMPLETED","output":[', b'"a",', b'"a"]}'),
+        (b'{"status":"COMPLETED","output":[', b'"http://a.b/c",', b'""]}'),
+        (b'{"cost":[', b"1,", b"1]}"),
+        (b'{"output":"[', b"1,", b'1]"}'),
+        (b"{", b'"a":1,', b""),
+        (b"", b'data: {"a":"b"}\n', b""),
+        (b"", b"<", b""),
+        (b"", b"\xff", b""),
+    ],
+)
+def test_no_answer_takes_long_to_be_read(start: bytes, piece: bytes, end: bytes) -> None:
+    body = start + piece * (4_000_000 // len(piece)) + end
+    began = time.process_time()
+    for status in (200, 400, 500):
+        with suppress(HunyuanUIError):
+            responses.accepted(Answer(status, {}, body))
+    for read in (responses.remote_status, responses.remote_result):
+        with suppress(HunyuanUIError):
+            read(Answer(200, {}, body), ID)
+    assert time.process_time() - began < 3  # a minute, when each value was looked at several times
+
+
+@pytest.mark.parametrize("middle", [b'"a":1,', b'"a":{"b":"c"},', b'"a":"' + b"x" * 2000 + b'",'])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_a_very_long_answer_names_at_either_end_counts(middle: bytes, is_first: bool) -> None:
+    named, filled = b'"request_id":"%s","metrics":{"cost":1.46},' % ID.encode(), middle * (4_000_000 // len(middle))
+    body = b"{" + (named + filled if is_first else filled + named) + b'"z":1}'
+    error = caught(responses.accepted, answer(500, body))
+    assert isinstance(error, OutcomeUnknownError)
+    assert (error.facts["request_id"], error.cost_usd) == (ID, 1.46)
+    assert responses.accepted(answer(200, body)).request_id == ID
