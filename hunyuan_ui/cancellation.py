@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, TypeVar
 
 _T = TypeVar("_T")
@@ -36,6 +36,13 @@ async def shielded(work: Awaitable[_T]) -> _T:
     future = asyncio.ensure_future(work)
     future.add_done_callback(_retrieve)
     return await asyncio.shield(future)
+
+
+async def in_thread(work: Callable[[], _T], at_end: Callable[[], object]) -> _T:
+    """Run blocking work in a thread that goes on if this waiter is cancelled; `at_end` is called when it has ended."""
+    future = asyncio.ensure_future(asyncio.to_thread(work))
+    future.add_done_callback(lambda _: at_end())
+    return await shielded(future)
 
 
 def _retrieve(done: asyncio.Future[_T]) -> None:

@@ -102,8 +102,8 @@ class Batches:
 
     async def read(self, text: str, name: str, reading: Reading) -> PromptList:
         """Parse a list in a thread; arguments are those of `read_list`."""
-        async with self._reading:
-            return await asyncio.to_thread(read_list, text, name, reading)
+        await self._reading.acquire()
+        return await cancellation.in_thread(partial(read_list, text, name, reading), self._reading.release)
 
     async def plan(self, prompts: PromptList, order: Order) -> Plan:
         """Return what a list would create and cost, and which rows already exist; sends nothing.

@@ -7,11 +7,13 @@ import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from math import floor
 from pathlib import Path
 from typing import Final, Literal
 
 from hunyuan_ui import media
+from hunyuan_ui.cancellation import in_thread
 from hunyuan_ui.data_folder import is_disk_full
 from hunyuan_ui.errors import MediaError, reason
 from hunyuan_ui.library.bounded_folder import is_older, make_room, mark_used
@@ -104,10 +106,11 @@ class Exports:
             raise MediaError("export_busy")
         self._makers.add(visitor_id)
         try:
-            async with self._slots:
-                await asyncio.to_thread(self._make, video, path, export, is_wanted)
-        finally:
+            await self._slots.acquire()
+        except asyncio.CancelledError:
             self._makers.discard(visitor_id)
+            raise
+        await in_thread(partial(self._make, video, path, export, is_wanted), partial(self._ended, visitor_id))
         return path
 
     def forget(self, job_ids: set[str]) -> None:
@@ -125,6 +128,10 @@ class Exports:
         made = (path for path in self.folder.glob("*") if path.suffix != ".part")
         _remove(path for path in made if path.name.partition("-")[0] not in job_ids)
         make_room(self.folder, KEPT_BYTES, kept_s=KEPT_S)
+
+    def _ended(self, visitor_id: str) -> None:
+        self._slots.release()
+        self._makers.discard(visitor_id)
 
     def _make(self, video: Path, path: Path, export: Export, is_wanted: Callable[[], bool]) -> None:
         try:

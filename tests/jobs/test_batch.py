@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -485,3 +486,14 @@ async def test_a_stop_ends_the_lists_before_it_refuses_their_rows(tmp_path: Path
         await until(lambda: service.bill)
     assert runner.batches._batches[list_id].problem is None
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("list ")]
+
+
+async def test_callers_who_left_still_count(tmp_path: Path, service: FakeService, monkeypatch: Any) -> None:
+    begun, may_end = list[str](), threading.Event()
+    monkeypatch.setattr(batch, "read_list", lambda text, *_: (begun.append(text), may_end.wait(20)))
+    async with running(tmp_path, service) as runner:
+        for text in "abcd":
+            await asyncio.wait({task := asyncio.create_task(runner.batches.read(text, "x", Reading()))}, timeout=0.05)
+            task.cancel()
+    may_end.set()
+    assert sorted(begun) == ["a", "b"]

@@ -199,6 +199,30 @@ async def test_a_visitor_has_one_export_under_way_and_neighbours_do_not_wait_for
 
 
 @pytest.mark.anyio
+async def test_an_export_that_nobody_waits_for_any_more_keeps_its_place_until_it_is_made(
+    exports: Exports, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, may_end = hold_animation(monkeypatch)
+    left = [asyncio.create_task(made(exports, clip, job=new_id(), visitor=visitor)) for visitor in "ab"]
+    await began.wait()
+    third = asyncio.create_task(made(exports, clip, Export("png"), job=NEIGHBOUR_JOB, visitor="c"))
+    fourth = asyncio.create_task(made(exports, clip, Export("png"), job=new_id(), visitor="d"))
+    await asyncio.sleep(0)
+    for task in (*left, fourth):
+        task.cancel()
+    await asyncio.wait({third}, timeout=0.1)
+    assert not third.done()
+    for visitor in ("a", "c"):
+        with pytest.raises(MediaError) as caught:
+            await made(exports, clip, visitor=visitor)
+        assert caught.value.code == "export_busy"
+    may_end.set()
+    assert (await third).is_file()
+    assert (await made(exports, clip, visitor="a")).is_file()
+    assert (await made(exports, clip, visitor="d")).is_file()
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("error", "why"),
     [(errno.ENOSPC, "disk_full"), (errno.EDQUOT, "disk_full"), (errno.EACCES, "file_not_written")],
