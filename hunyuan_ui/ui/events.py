@@ -16,7 +16,7 @@ from hunyuan_ui.ui.error_boundary import Event, page_event
 from hunyuan_ui.ui.form import amount, sent_in
 from hunyuan_ui.ui.payment import PayEvents, chosen_payer, named_payer
 from hunyuan_ui.ui.price_texts import again_of, job_json, opening_form, priced_parts
-from hunyuan_ui.ui.variations import COUNTS, LOOKED_BACK, Click, JobSpec, again_id, click_of, variations
+from hunyuan_ui.ui.variations import COUNTS, LOOKED_BACK, Click, JobSpec, again_id, click_of, first_left, variations
 from hunyuan_ui.ui.views import video_json
 from hunyuan_ui.ui.visitor import login_of, say_for, token_of
 from hunyuan_ui.words import Words, shown_sum
@@ -61,8 +61,15 @@ class PageEvents:
                 shown_usd=click.shown_usd / click.count,
                 is_confirmed=click.is_confirmed,
             )
-            job, say = await _send_first(send, specs), say_for(request)
-            if specs[0].is_of(job):
+            say = say_for(request)
+            try:
+                spec, job = specs[0], await _send_first(send, specs)
+            except AccessError:
+                known = await self._runner.jobs(self._runner.visitor(token), limit=LOOKED_BACK)
+                if (left := first_left(specs, known)) is None:
+                    raise
+                spec, job = left  # the first was made at an earlier press, and deleted since
+            if spec.is_of(job):
                 problem = await _send_more(send, specs[1:], say)
             else:  # an earlier click, whose answer did not arrive; since then the form was changed
                 problem = say("generate.another_click")

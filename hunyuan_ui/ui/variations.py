@@ -55,6 +55,12 @@ def variations(job_id: str, request: VideoRequest, count: int) -> list[JobSpec]:
     return jobs
 
 
+def first_left(specs: Iterable[JobSpec], known: Iterable[Job]) -> tuple[JobSpec, Job] | None:
+    """Return the first job of a click that is among a visitor's jobs, with its specification; None if none is."""
+    own = {job.id: job for job in known}
+    return next(((spec, own[spec.id]) for spec in specs if spec.id in own), None)
+
+
 def click_of(job_id: str, known: Iterable[Job]) -> Click | None:
     """Return the jobs of one click, each in its latest attempt; None for a single video and for a retry.
 

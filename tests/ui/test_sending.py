@@ -341,7 +341,7 @@ async def test_the_videos_of_one_click_are_told_together_although_the_first_is_d
     assert [one["id"] for one in together["jobs"]] == ids[1:]
 
 
-@pytest.mark.parametrize("deleted", [[1], [2], [1, 2], [1, 2, 3]])
+@pytest.mark.parametrize("deleted", [[0], [0, 2], [1], [2], [1, 2], [1, 2, 3]])
 @pytest.mark.parametrize("stored", [2, 4])
 async def test_a_click_that_is_pressed_again_goes_on_past_a_video_that_was_deleted(
     runner: JobRunner, service: FakeService, deleted: list[int], stored: int
@@ -363,6 +363,23 @@ async def test_a_click_that_is_pressed_again_goes_on_past_a_video_that_was_delet
     for job_id in left:
         assert (await runner.wait(job_id, visitor, 10)).status is JobStatus.DONE
     assert len(service.bill) == 4
+
+
+@pytest.mark.parametrize("variations_", ["1", "3"])
+async def test_a_click_of_which_no_video_is_left_or_of_a_neighbour_sends_nothing(
+    runner: JobRunner, service: FakeService, variations_: str
+) -> None:
+    form = {**VideoRequest(prompt="a heron", seed=7).model_dump(), "variations": variations_}
+    sent = json.dumps({"form": form, "shown_usd": DEAR_USD, "is_confirmed": True})
+    page, visitor, click_id = PageEvents(runner), Visitor.from_token(TOKEN), new_id()
+    watched, _ = await page.send(asking(), click_id, TOKEN, sent)
+    for one in watched["told"]:
+        assert (await runner.wait(one["id"], visitor, 10)).status is JobStatus.DONE
+    assert "no such video for you" in (await page.send(asking(), click_id, OTHER, sent))[1]["text"]
+    for one in watched["told"]:
+        await runner.delete(one["id"], visitor)
+    assert "no such video for you" in (await page.send(asking(), click_id, TOKEN, sent))[1]["text"]
+    assert len(service.bill) == int(variations_)
 
 
 async def test_what_failed_just_now_is_told_to_a_page_that_opens_however_long_ago_it_was_begun(
