@@ -28,6 +28,7 @@ _QUOTED: Final = re.compile(r"""\s*(?:'(?P<single>[^']*)'|"(?P<double>[^"]*)")(?
 _COMMENT: Final = re.compile(r"\s#.*")
 _SETTINGS: Final = ("HUNYUAN_UI_", "SEGMIND_", "GRADIO_")
 _PAYS: Final = "SEGMIND_API_KEY"
+_FOLDER: Final = "HUNYUAN_UI_DATA_DIR"
 
 
 def add_env_file(environ: MutableMapping[str, str], home: Path) -> None:
@@ -35,7 +36,8 @@ def add_env_file(environ: MutableMapping[str, str], home: Path) -> None:
 
     Args:
         environ: Modified; afterwards it names the file that was read, if any.
-        home: Folder of app.py, where a file named `.env` is read unless the environment names another one.
+        home: Folder of app.py, where a file named `.env` is read unless the environment names another one. A relative
+            data folder in either file is in it, too.
 
     Raises:
         SettingsError: The file cannot be read, or a line is invalid; names the file and the line, never its text.
@@ -48,8 +50,12 @@ def add_env_file(environ: MutableMapping[str, str], home: Path) -> None:
     values = _parsed(_text_of_file(file), str(file))
     if NAMED_BY in values:
         raise SettingsError(NAMED_BY, "env_file_in_itself")
+    added = {name: text for name, text in values.items() if not _is_given(name, environ)}
+    if (folder := text_of(added, _FOLDER)) and not folder.startswith("~"):
+        # A start from elsewhere must find the same ledger, or it would forget what was spent.
+        added[_FOLDER] = str(home.absolute() / folder)
     try:
-        environ.update({name: text for name, text in values.items() if not _is_given(name, environ)})
+        environ.update(added)
     except ValueError:  # the system's encoding cannot represent a character
         raise SettingsError(str(file), "env_file") from None
     environ[NAMED_BY] = str(file.expanduser().absolute())

@@ -77,6 +77,34 @@ def test_a_line_is_a_name_and_a_value(tmp_path: Path, text: str, said: dict[str,
     assert added(tmp_path) == {**said, NAMED_BY: str(tmp_path / ".env")}
 
 
+@pytest.mark.parametrize("is_named", [False, True])
+@pytest.mark.parametrize(
+    ("text", "folder"), [("data", "data"), ("'../a b'", "../a b"), ("./x", "x"), ("/d", "/d"), ("~/d", "~/d"), ("", "")]
+)
+def test_a_folder_in_the_file_is_the_same_from_wherever_the_program_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, folder: str, is_named: bool
+) -> None:
+    home, elsewhere = tmp_path / "app", tmp_path / "elsewhere"
+    for place in (home, elsewhere):
+        place.mkdir()
+    monkeypatch.chdir(elsewhere)
+    file = elsewhere / "page.env" if is_named else home / ".env"
+    file.write_text(f"HUNYUAN_UI_DATA_DIR={text}", encoding="utf-8")
+    monkeypatch.delenv("HUNYUAN_UI_DATA_DIR")
+    monkeypatch.setenv(NAMED_BY, str(file) if is_named else "")
+    expected = (home / Path(folder or "data").expanduser()).resolve()
+    assert Settings.from_environ(home=home).data_dir == expected
+
+
+def test_a_folder_in_the_environment_is_in_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("HUNYUAN_UI_DATA_DIR=data", encoding="utf-8")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("HUNYUAN_UI_DATA_DIR", "here")
+    monkeypatch.setenv(NAMED_BY, "")
+    assert Settings.from_environ(home=tmp_path).data_dir == tmp_path / "elsewhere" / "here"
+
+
 @pytest.mark.parametrize("line", WRONG_LINES, ids=repr)
 def test_a_wrong_line_is_named_by_its_number_and_not_shown(
     file: Path, capsys: pytest.CaptureFixture[str], line: str
@@ -139,8 +167,8 @@ def test_the_environment_wins_and_with_an_empty_value_for_what_other_programs_re
 @pytest.mark.parametrize("empty", ["", "  ", '""', "''"])
 @pytest.mark.parametrize("name", [one.name for one in SETTINGS if one.name not in (NAMED_BY, "SEGMIND_API_KEY")])
 def test_an_empty_setting_in_the_environment_leaves_that_of_the_file(tmp_path: Path, name: str, empty: str) -> None:
-    (tmp_path / ".env").write_text(f"{name}=file\n", encoding="utf-8")
-    assert added(tmp_path, **{name: empty})[name] == "file"
+    (tmp_path / ".env").write_text(f"{name}=/file\n", encoding="utf-8")
+    assert added(tmp_path, **{name: empty})[name] == "/file"
 
 
 def test_an_empty_limit_in_the_environment_does_not_lift_the_limit_of_the_file(
