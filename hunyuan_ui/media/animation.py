@@ -20,6 +20,7 @@ AnimationKind = Literal["gif", "webp"]
 
 ANIMATION_QUALITY: Final = 75  # WebP; below it, skies show blocks
 MAX_ANIMATION_FRAMES: Final = 300  # more than twice the longest video the model makes
+_LONGEST_FRAME_S: Final = 600.0  # a GIF counts a frame's duration in hundredths of a second, in 16 bits
 _PALETTE_SIDE: Final = 120  # px; the palette of a GIF is computed from all frames, but in this size
 
 
@@ -88,7 +89,7 @@ def _slowed(video: Path, fps: float) -> float:
     """Return the requested rate or the video's own, whichever is lower; reject videos that are far too long."""
     of_video = facts(video)
     fps = min(fps, of_video.fps)
-    if of_video.duration_s * fps > MAX_ANIMATION_FRAMES:
+    if of_video.duration_s * fps > MAX_ANIMATION_FRAMES or 1 / fps > _LONGEST_FRAME_S:
         raise MediaError("export_failed", problem=reason("too_long_for_animation"))
     return fps
 
