@@ -51,7 +51,7 @@ _NOT_MADE: Final = re.compile(
     r"prompt|input|body|param|argument|error|message|detail|hook|callback|source|example", re.IGNORECASE
 )
 _LINK: Final = re.compile(r"https?://[^\s\"'<>()\[\]\\]+", re.IGNORECASE)
-_MOST_SIGNS: Final = 120_000  # that part the values of JSON; a page of 100 requests has some 40 000 with its prompts
+_MOST_SIGNS: Final = 200_000  # that part the values of JSON: those of 3000 requests, if they come as one page
 _MOST_URLS: Final = 1_000  # of a place that are compared
 _MOST_TEXTS: Final = 20_000  # of a body that are searched: it may have millions
 _LONGEST_TEXT: Final = 4096  # characters of a text that are searched for an address
@@ -412,10 +412,10 @@ def _texts_within(value: object, depth: int = 0) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
-        for item in cast("list[object]", value):
+        for item in ends(cast("list[object]", value)):
             yield from _texts_within(item, depth + 1)
     elif isinstance(value, Mapping):
-        for name, item in cast("Mapping[str, object]", value).items():
+        for name, item in ends(cast("Mapping[str, object]", value).items()):
             if not _NOT_MADE.search(name):
                 yield from _texts_within(item, depth + 1)
 
@@ -453,7 +453,7 @@ def _urls_in(value: object, base: str, depth: int = 0) -> Iterator[str]:
         else:
             yield from _urls_in_text(text, base, depth)
     elif isinstance(value, list):
-        for item in cast("list[object]", value):
+        for item in ends(cast("list[object]", value)):
             yield from _urls_in(item, base, depth + 1)
     elif isinstance(value, Mapping):
         inner = cast("Mapping[str, Any]", value)
