@@ -39,7 +39,8 @@ _ROW_BYTES: Final = 2_000  # of a row besides its prompts
 _READ_AT_ONCE: Final = 2  # lists parsed concurrently; each may use a processor and a thread for seconds
 _LOOK_AGAIN_S: Final = 1.0
 # Refusals that pass by themselves, and those that may pass when a job settles at less than its reservation.
-_PASSING: Final = frozenset({"queue_full", "visitor_busy", "visitor_places", "too_soon", "ledger_busy", "ledger_held"})
+_AWAY: Final = frozenset({"ledger_busy", "ledger_held", "database_away", "database_refuses"})
+_PASSING: Final = frozenset({"queue_full", "visitor_busy", "visitor_places", "too_soon"}) | _AWAY
 _OF_MONEY: Final = frozenset({"over_list_budget", "over_daily_limit", "over_total_limit"})
 LIMITS: Final = _OF_MONEY | {"over_video_limit"}  # the last of a stored row: no other row's end lets it go
 _AGAIN: Final = frozenset({JobStatus.FAILED, JobStatus.CANCELLED})  # certainly not charged
@@ -312,7 +313,7 @@ class Batches:
                 await self._next_change(batch)
                 continue
             try:
-                entry.job = await self._submitted(batch, entry)
+                entry.job = await self._submitted(batch.plan, batch.order, entry)
             except TakenOverError:  # this process stood still: another one sends the list and reports on it
                 return False
             except HunyuanUIError as error:
@@ -325,8 +326,7 @@ class Batches:
             return True
         return False
 
-    async def _submitted(self, batch: _Batch, entry: Entry) -> Job:
-        order, plan = batch.order, batch.plan
+    async def _submitted(self, plan: Plan, order: Order, entry: Entry) -> Job:
         return await self._runner.submit(
             entry.job_id,
             entry.request,

@@ -15,8 +15,9 @@ import pytest
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus, new_id
-from hunyuan_ui.jobs import replicas
+from hunyuan_ui.jobs import Order, replicas
 from hunyuan_ui.ledger import postgres
+from hunyuan_ui.prompt_list import Reading, read_list
 from tests.faults import oracle
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
@@ -156,6 +157,36 @@ async def test_nothing_is_sent_while_the_database_is_away(
         await until(lambda: runner.problem is None)
         await next_job_works(runner)
         assert _posts(service) == 2
+
+
+@pytest.mark.parametrize("how", ["away", "read-only"])
+async def test_a_list_goes_on_by_itself_when_the_database_is_back(
+    rig: Rig, service: PaidService, server: PostgresServer, how: str
+) -> None:
+    prompts = read_list("\n".join(f"a heron, take {number}" for number in range(12)), "herons", Reading())
+    async with rig.running() as runner:
+        list_id = (await runner.batches.start(prompts, Order(OWNER, budget_usd=100.0))).list_id
+        await until(lambda: _posts(service))
+        if how == "away":
+            server.stop()
+        else:
+            server.execute("ALTER DATABASE hunyuan SET default_transaction_read_only = on")
+            server.cut()
+        await until(lambda: runner.problem)
+        await asyncio.sleep(1)
+        if how == "away":
+            server.start()
+        else:
+            server.execute("ALTER DATABASE hunyuan RESET default_transaction_read_only")
+            server.cut()
+        await until(lambda: runner.problem is None)
+        view = await runner.batches.view(list_id, OWNER, wait_s=30)
+    assert (view.is_running, view.problem) == (False, None)
+    assert (
+        view.done + sum(entry.job is not None and entry.job.status is JobStatus.UNKNOWN for entry in view.entries) == 12
+    )
+    assert set(service.billed().values()) == {1}
+    oracle.check(rig.folder, service)
 
 
 @pytest.mark.slow
