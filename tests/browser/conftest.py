@@ -47,6 +47,8 @@ FLAGS = [
     "--autoplay-policy=no-user-gesture-required",
     "--disable-features=" + ",".join(FEATURES_OFF),
 ]
+# All pages of a context share one process and what it has compiled. A whole Chromium does without, as people's does.
+SHELL_FLAGS = [*FLAGS, "--renderer-process-limit=1"]
 
 
 def find_browser(names: tuple[str, ...] = BROWSERS) -> str | None:
@@ -70,7 +72,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     """Launch the installed Chromium; nothing is downloaded."""
     path = find_browser((*SHELLS, *BROWSERS))
-    return {**browser_type_launch_args, "executable_path": path, "args": FLAGS}
+    return {**browser_type_launch_args, "executable_path": path, "args": SHELL_FLAGS}
 
 
 @pytest.fixture(scope="module")
@@ -99,34 +101,36 @@ class Visitors:
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
         self._context: BrowserContext | None = None
+        self._blank: Page | None = None
         self._origins: set[str] = set()
 
     def next(self) -> BrowserContext:
         """Return the context of a visitor without cookies and storage."""
         if self._context is None:
             self._context = self._browser.new_context()
+            self._blank = self._context.new_page()  # while it is open, the process with the compiled scripts lives
             self._context.on("page", self._follow)
             self._context.on("close", self._forget)
         return self._context
 
     def leave(self) -> None:
         """Close the visitor's pages and clear all their storage."""
-        if (context := self._context) is None:
+        if (context := self._context) is None or (blank := self._blank) is None:
             return
         for page in context.pages:
-            page.close()
+            if page is not blank:
+                page.close()
         context.unroute_all()
         context.set_offline(False)
         context.clear_cookies()
         context.clear_permissions()
-        blank = context.new_page()
         if not blank.evaluate("String(setTimeout).includes('native code')"):
             context.close()  # a fake clock set by a test stays in all pages of its context
             return
         session = context.new_cdp_session(blank)
         for origin in self._origins:
             session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
-        blank.close()
+        session.detach()
         self._origins.clear()
 
     def close(self) -> None:
@@ -140,7 +144,7 @@ class Visitors:
         )
 
     def _forget(self, _: BrowserContext) -> None:
-        self._context = None
+        self._context = self._blank = None
         self._origins.clear()
 
 
