@@ -47,8 +47,9 @@ FLAGS = [
     "--autoplay-policy=no-user-gesture-required",
     "--disable-features=" + ",".join(FEATURES_OFF),
 ]
-# All pages of a context share one process and what it has compiled. A whole Chromium does without, as people's does.
-SHELL_FLAGS = [*FLAGS, "--renderer-process-limit=1"]
+# No script here runs for so long that optimizing it pays off; all pages of a context share one process and what it has
+# compiled. A whole Chromium does without both, as people's does.
+SHELL_FLAGS = [*FLAGS, "--js-flags=--no-opt,--no-maglev", "--renderer-process-limit=1"]
 
 
 def find_browser(names: tuple[str, ...] = BROWSERS) -> str | None:
