@@ -250,7 +250,7 @@ def _report(view: BatchView, made: _Made, *, as_json: bool) -> int:
     """Report the outcome of a list."""
     counts = {status.value: count for status in JobStatus if (count := view.count(status))}
     unsent = view.rows - sum(counts.values())
-    problem = _WORDS.sentence(view.problem) if view.problem else None
+    problem = _WORDS.problem_of_list(view)
     facts: dict[str, Any] = {
         "list_id": view.list_id,
         "name": view.name,

@@ -133,6 +133,12 @@ class BatchView:
         """Whether any row is still to be sent."""
         return self.is_feeding or self.count(JobStatus.QUEUED) > 0
 
+    @property
+    def latest(self) -> Job | None:
+        """The newest job of its rows, whose maker is the list's."""
+        made = [entry.job for entry in self.entries if entry.job]
+        return max(made, key=lambda job: job.created_at, default=None)
+
     def count(self, *statuses: JobStatus) -> int:
         """Return how many rows have one of these statuses."""
         return sum(entry.job is not None and entry.job.status in statuses for entry in self.entries)

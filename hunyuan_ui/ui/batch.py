@@ -183,7 +183,7 @@ def summary_of(view: BatchView, say: Words, runner: JobRunner) -> dict[str, Any]
         "left_s": round(view.left_s, 1),
         "is_running": view.is_running,
         "can_stop": view.can_stop,
-        "problem": say.sentence(view.problem) if view.problem else None,
+        "problem": say.problem_of_list(view),
         "text": say.list_line(view),
         "zip": f"{LISTS}/{view.list_id}.zip?k={runner.videos.list_signature(view.list_id)}" if view.done else None,
     }

@@ -67,8 +67,8 @@ class Priced(Protocol):
 
 
 class Listed(Protocol):
-    """State of a prompt list: videos, rows that ended without one by status, US dollars including reservations, and
-    seconds until all are finished."""
+    """State of a prompt list: videos, rows that ended without one by status, US dollars including reservations, seconds
+    until all are finished, why it ended early, and its newest job."""
 
     @property
     def done(self) -> int: ...
@@ -87,6 +87,12 @@ class Listed(Protocol):
 
     @property
     def left_s(self) -> float: ...
+
+    @property
+    def problem(self) -> JobProblem | None: ...
+
+    @property
+    def latest(self) -> Job | None: ...
 
 
 def shown_sum(prices: Collection[tuple[float, float]]) -> tuple[float, float]:
@@ -158,6 +164,11 @@ class Words:
     def problem_of(self, job: Job) -> str | None:
         """Return the sentence of a job's problem, in the words for what makes it; None if it has none."""
         return None if job.problem is None else self.about(job).sentence(job.problem)
+
+    def problem_of_list(self, listed: Listed) -> str | None:
+        """Return the sentence of why a list ended early, in the words for what makes it; None if it did not."""
+        say = self.about(listed.latest) if listed.latest else self
+        return None if listed.problem is None else say.sentence(listed.problem)
 
     def joined(self, sentences: Sequence[str]) -> str:
         """Return sentences, without empty ones, as one text; Chinese ones follow each other without a space."""

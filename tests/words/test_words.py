@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +10,15 @@ import pytest
 from hunyuan_ui.errors import DownloadError, InvalidRequestError, MediaError, SpendLimitError, StorageError, reason
 from hunyuan_ui.estimate import Outcome, estimate
 from hunyuan_ui.job import JobProblem
+from hunyuan_ui.jobs import BatchView, Entry
 from hunyuan_ui.prompt_help.presets import STEPS
+from hunyuan_ui.prompt_list import Row
 from hunyuan_ui.request import VideoRequest, parameters
 from hunyuan_ui.ui import labels
 from hunyuan_ui.ui.html_part import head
 from hunyuan_ui.ui.labels import translations
 from hunyuan_ui.words import LANGUAGE_COOKIE, languages, shown_sum, words, words_for
+from tests.stored_jobs import job
 
 UI = Path(labels.__file__).parent
 REQUEST = VideoRequest.parse({"prompt": "x"})
@@ -126,6 +129,24 @@ def test_a_problem_is_told_in_full() -> None:
         InvalidRequestError("frames_not_possible", field="video_length", value=78, choices=[77, 81])
     )
     assert words().sentence(problem) == "Frames: 78 is not possible (it must be 4n + 1). Use 77 or 81."
+
+
+@pytest.mark.parametrize(
+    ("made_by", "said"),
+    [
+        ({"payer": "nobody"}, "The preview is finished, but its file cannot be written (x). Nothing was charged"),
+        ({"dialect": "openai"}, "The video is finished, but its file cannot be written (x). Its time counts"),
+        ({}, "The video is finished, but its file cannot be written (x). It was charged"),
+    ],
+)
+def test_a_list_that_ended_early_is_told_in_the_words_for_what_makes_it(made_by: dict[str, str], said: str) -> None:
+    last = {"key": "error.video_not_written", "facts": {"reason": "x"}}
+    problem = JobProblem.from_code("list_without_videos", count=3, last=last)
+    entries = [Entry(Row(number, 0, REQUEST), "", REQUEST, made) for number, made in enumerate([job(**made_by), None])]
+    view = BatchView("", "", 2, entries, 0, None, 0, is_running=False, problem=problem)
+    assert said in (words().problem_of_list(view) or "")
+    assert words().problem_of_list(replace(view, problem=None)) is None
+    assert "3" in (words().problem_of_list(replace(view, entries=[])) or "")
 
 
 def test_a_stored_problem_without_its_facts_keeps_its_stored_sentence() -> None:
