@@ -1,4 +1,4 @@
-"""Dialogs in a real Chromium: the browser's Back and Forward, and low windows."""
+"""Dialogs in a real Chromium: Back and Forward, the keys of a video, and low windows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.one_gallery import app as app
-from tests.browser.one_gallery import cards, open_first, viewer
+from tests.browser.one_gallery import cards, open_first, plays, viewer
 from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
 from tests.browser.steps import press_escape, two_frames
@@ -216,3 +216,16 @@ def test_whatever_the_keyboard_reaches_has_the_same_ring(gallery: Page) -> None:
     others = [ring for ring in rings if ring["style"] != "solid" or ring["color"] != accent]
     assert {ring["name"] for ring in others} <= {"VIDEO video"}  # the controls in a player have the browser's own
     assert len(others) < len(rings) / 2
+
+
+def test_arrows_seek_where_the_focus_is_in_the_videos_own_controls(gallery: Page) -> None:
+    opened = open_first(gallery)
+    plays(gallery, ".viewer video")
+    while not opened.evaluate("dialog => document.activeElement.matches('.viewer video')"):
+        gallery.keyboard.press("Tab")
+    for key in ("ArrowRight", "ArrowLeft"):
+        gallery.keyboard.press(key)
+        expect(opened.locator(".prompt")).to_have_text("a heron, first")
+    opened.get_by_role("button", name="Older video").focus()
+    gallery.keyboard.press("ArrowRight")
+    expect(opened.locator(".prompt")).to_have_text("a heron, second")

@@ -234,7 +234,8 @@ export function viewer({ element, props }) {
   dialog.addEventListener("keydown", (event) => {
     if (event.target.matches("select, textarea") || event.ctrlKey || event.altKey || event.metaKey) return;
     const press = KEYS[event.key];
-    if (!press) return;
+    // Whoever has moved into the video's own controls by keyboard seeks in it.
+    if (!press || (event.key.startsWith("Arrow") && player.matches(":focus-visible"))) return;
     event.preventDefault();
     press();
   });
