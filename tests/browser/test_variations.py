@@ -12,12 +12,23 @@ from playwright.sync_api import Locator, Page, Route, expect
 from tests.app_process import RunningApp, free_port, running_app
 from tests.browser.axe import broken_rules
 from tests.browser.paid_endpoint import paid_endpoint
-from tests.browser.steps import comes_to_rest_in_sight, generate_short, short, until, write
+from tests.browser.steps import comes_to_rest_in_sight, generate_short, short, two_frames, until, write
 
 pytestmark = pytest.mark.slow
 
 JOB_S = 0.5
 CLICK = "a heron whose click is not answered"
+# What a browser's translator has put in place of a text, and a screen reader has read out, stays while it is the same.
+CHANGES = """() => {
+  window.changed = {};
+  new MutationObserver((all) => {
+    for (const { target } of all) {
+      const part = target.closest("[data-part], [class]");
+      const name = part.dataset.part || part.className;
+      if (name !== "clock") window.changed[name] = (window.changed[name] || 0) + 1;
+    }
+  }).observe(document.querySelector("#screen"), { childList: true, subtree: true });
+}"""
 PLAYING = "(of) => [...document.querySelectorAll('.variations video')].filter((video) => !video.paused).length === of"
 
 
@@ -312,3 +323,22 @@ def test_one_more_with_a_new_seed_is_sent_at_the_price_on_its_button_and_leaves_
         first, second = endpoint.bodies
         assert first["seed"] != second["seed"]
         assert {**first, "seed": 0} == {**second, "seed": 0}
+
+
+def test_what_stays_the_same_while_they_are_made_is_not_written_anew(page: Page, tmp_path: Path) -> None:
+    with (
+        paid_endpoint() as paid,
+        paid.rendering(),
+        running_app(tmp_path, **paid.settings, HUNYUAN_UI_CONCURRENCY="2") as app,
+    ):
+        page.goto(app.url)
+        ask_for_four(page)
+        page.locator("#generate").click()
+        expect(page.locator("[data-part=phase]")).to_have_text("Rendering")
+        expect(tiles(page).locator(".phase")).to_have_text(["Rendering", "Rendering", "Waiting", "Waiting"])
+        page.evaluate(CHANGES)
+        for _ in range(4):
+            with page.expect_response(lambda answer: "/hunyuan/jobs" in answer.url):
+                pass
+            two_frames(page)
+        assert page.evaluate("window.changed") == {}

@@ -1,5 +1,6 @@
 // The large card of an unfinished job: its phase, elapsed time and progress bar, and its actions.
 
+import { tell } from "./dom.js";
 import { progress } from "./job_progress.js";
 import { words } from "./language.js";
 import { setTitle } from "./notifications.js";
@@ -32,19 +33,19 @@ export function createUnderWay(part, isPublic, say) {
     seenAt = performance.now();
     if (!job) {
       showWritten(part("stopped-prompt"), resting ? resting.prompt : "");
-      part("stopped-keep").textContent = keepText(resting || {});
+      tell(part("stopped-keep"), keepText(resting || {}));
       if (!document.hidden) setTitle("");
       return;
     }
-    part("phase").textContent = job.phase_text;
-    part("usual").textContent = job.usual_text;
-    part("note").textContent = job.note_text;
-    showWritten(part("prompt"), job.prompt);
-    part("keep").textContent = keepText(job);
+    tell(part("phase"), job.phase_text);
+    tell(part("usual"), job.usual_text);
+    tell(part("note"), job.note_text);
+    if (before?.id !== job.id) showWritten(part("prompt"), job.prompt);
+    tell(part("keep"), keepText(job));
     part("address").hidden = !hasAddress();
     part("ask").hidden = !job.can_ask;
     part("cancel").hidden = !job.can_cancel && !job.can_stop;
-    part("cancel").textContent = job.can_stop ? words.stop_run : words.cancel;
+    tell(part("cancel"), job.can_stop ? words.stop_run : words.cancel);
     part("stop").hidden = job.can_cancel;
     if (before?.phase_text !== job.phase_text || before.is_late !== job.is_late)
       say([job.phase_text, job.note_text].filter(Boolean).join(". "));
@@ -69,9 +70,9 @@ export function createUnderWay(part, isPublic, say) {
     if (!shown) return;
     if (shown.phase_text !== words.reconnecting) say(words.reconnecting);
     shown = { ...shown, phase_text: words.reconnecting };
-    part("phase").textContent = words.reconnecting;
-    part("usual").textContent = "";
-    part("note").textContent = words.reconnecting_help;
+    tell(part("phase"), words.reconnecting);
+    tell(part("usual"), "");
+    tell(part("note"), words.reconnecting_help);
   }
 
   setInterval(tick, 500);

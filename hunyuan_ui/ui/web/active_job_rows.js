@@ -1,6 +1,6 @@
 // One line for each further unfinished job, below the large card.
 
-import { button, node } from "./dom.js";
+import { button, node, tell } from "./dom.js";
 import { filled, words } from "./language.js";
 import { languageOf, nameOf } from "./text_language.js";
 
@@ -39,7 +39,7 @@ export function createOthers(box, isStopped, does) {
     const known = rows.get(job.id);
     const row = known?.offers === offers ? known : newRow(job, offers);
     const text = isStopped(job.id) ? words.stopped : job.note_text || job.phase_text;
-    if (row.state.textContent !== text) row.state.textContent = text;
+    tell(row.state, text);
     if (known && row !== known) {
       const hadFocus = known.item.contains(document.activeElement);
       known.item.replaceWith(row.item);

@@ -59,9 +59,19 @@ export function fill(element, words) {
   }
 }
 
+/** @type {WeakMap<Element, string>} */
+const told = new WeakMap();
+
+/** Set an element's text unless it was set to the same before: that would be read out, and translated by a browser, anew. */
+export function tell(element, text) {
+  if (told.get(element) === text) return;
+  told.set(element, text);
+  element.textContent = text;
+}
+
 /** Set an element's text, and hide it if empty. */
 export function showText(element, text) {
-  element.textContent = text || "";
+  tell(element, text || "");
   element.hidden = !text;
 }
 

@@ -1,7 +1,7 @@
 // My videos: the grid, its search, and deletions.
 
 import { addressedVideo, channel, ofMe, setQuery, tab, takeOver } from "./browser_storage.js";
-import { fill, goToField, isDrawn, piecesOf, reveal } from "./dom.js";
+import { fill, goToField, isDrawn, piecesOf, reveal, tell } from "./dom.js";
 import { draftIn } from "./draft.js";
 import { readSettingsFiles } from "./dropped_file.js";
 import { emit, on, onReturn } from "./events.js";
@@ -53,7 +53,7 @@ export function gallery({ element, props }) {
   }
 
   function say(text, isProblem = false) {
-    if (part("line").textContent !== (text || "")) part("line").textContent = text || ""; // it is read out when set
+    tell(part("line"), text || "");
     part("line").classList.toggle("problem", isProblem);
   }
   const sayProblem = (answer) => say(answer.problem || words["gallery.unreachable"], true);

@@ -1,7 +1,7 @@
 // The videos of one click, side by side: each appears in its place.
 
 import { kept } from "./browser_storage.js";
-import { fill, isSmall, keepingFocus, node, piecesOf, prefersCalm, reveal, showUnbroken } from "./dom.js";
+import { fill, isSmall, keepingFocus, node, piecesOf, prefersCalm, reveal, showUnbroken, tell } from "./dom.js";
 import { emit, on } from "./events.js";
 import { filled, words } from "./language.js";
 import { steady } from "./misdirected_press.js";
@@ -48,18 +48,19 @@ export function variations({ element, props, watch }) {
     piece(".tile-button").addEventListener("click", () => {
       emit("open", { video: videoOf(ids[index]), listed: () => done().map((one) => one.id) });
     });
-    return { item, piece, shown: "" };
+    return { item, piece, shown: "", again: "" };
   }
 
   function drawTile(tile, id, index) {
     const job = known.get(id) || {};
     const { video } = job;
     const state = video ? `${id} done` : id;
-    tile.piece(".phase").textContent = video ? "" : job.phase_text || "";
-    tile.piece(".note").textContent = job.is_active || !job.again_text ? "" : job.note_text;
-    tile.piece(".seed").textContent = job.seed === undefined ? "" : filled("variations.seed", { seed: job.seed });
+    tell(tile.piece(".phase"), video ? "" : job.phase_text || "");
+    tell(tile.piece(".note"), job.is_active || !job.again_text ? "" : job.note_text);
+    tell(tile.piece(".seed"), job.seed === undefined ? "" : filled("variations.seed", { seed: job.seed }));
     tile.piece("[data-do=again]").hidden = !job.again_text;
-    showUnbroken(tile.piece("[data-do=again]"), job.again_text || "");
+    if (tile.again !== job.again_text) showUnbroken(tile.piece("[data-do=again]"), job.again_text || "");
+    tile.again = job.again_text;
     tile.piece("[data-do=again]").setAttribute("aria-label", `${job.again_text}: ${job.seed}`);
     if (tile.shown === state) return;
     tile.shown = state;
@@ -101,10 +102,10 @@ export function variations({ element, props, watch }) {
     }
     for (const [index, id] of ids.entries()) drawTile(tiles[index], id, index);
     const ready = filled("variations.ready", { done: done().length, count: ids.length });
-    if (part("title").textContent !== ready) part("title").textContent = ready; // it is read out whenever it is set
+    tell(part("title"), ready);
     part("cancel").hidden = !waiting().length;
     part("play").hidden = !done().length;
-    part("play").textContent = words[isStill ? "variations.play" : "variations.pause"];
+    tell(part("play"), words[isStill ? "variations.play" : "variations.pause"]);
     for (const { piece } of tiles) piece("[data-do=compare]").disabled = done().length < 2;
   }
 
