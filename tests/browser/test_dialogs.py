@@ -32,6 +32,11 @@ RING = """() => {
   return { name: `${one.tagName} ${one.dataset.part || one.className}`, style, color };
 }"""
 
+RING_WITHIN = """(video) => {
+  const { outlineStyle, outlineOffset, outlineWidth } = getComputedStyle(video);
+  return outlineStyle !== "none" && parseFloat(outlineOffset) + parseFloat(outlineWidth) <= 0;
+}"""
+
 ACCENT = """() => {
   const probe = document.querySelector(".gradio-container").appendChild(document.createElement("i"));
   probe.style.color = "var(--accent)";
@@ -223,6 +228,7 @@ def test_arrows_seek_where_the_focus_is_in_the_videos_own_controls(gallery: Page
     plays(gallery, ".viewer video")
     while not opened.evaluate("dialog => document.activeElement.matches('.viewer video')"):
         gallery.keyboard.press("Tab")
+    assert opened.locator("video").evaluate(RING_WITHIN), "the dialog's edge cuts off its ring"
     for key in ("ArrowRight", "ArrowLeft"):
         gallery.keyboard.press(key)
         expect(opened.locator(".prompt")).to_have_text("a heron, first")
