@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.app_process import RunningApp, running_app
 from tests.browser.one_gallery import (
@@ -23,6 +23,7 @@ from tests.browser.one_gallery import (
 from tests.browser.one_gallery import app as app
 from tests.browser.one_gallery import gallery as gallery
 from tests.browser.one_gallery import videos as videos
+from tests.browser.steps import two_frames
 from tests.shelves import put_video
 from tests.videos import mp4_bytes
 
@@ -33,6 +34,10 @@ def delete_now(page: Page, opened: Any) -> None:
     """Delete the video of an open dialog without the ten seconds in which that can be undone."""
     opened.get_by_role("button", name="Delete").click()
     page.get_by_role("button", name="Delete now").click()
+
+
+def fox(page: Page, number: int) -> Locator:
+    return cards(page).filter(has=page.get_by_text(f"a fox number {number}", exact=True))
 
 
 def deletions(page: Page) -> list[str]:
@@ -238,6 +243,26 @@ def test_a_video_deleted_in_another_tab_is_no_longer_chosen_for_comparison(
     expect(compared).to_be_visible()
     expect(compared.locator("video").first).to_have_attribute("aria-label", "A: a fox number 20")
     expect(compared.locator("video").last).to_have_attribute("aria-label", "B: a fox number 22")
+
+
+def test_a_video_deleted_in_another_tab_while_it_is_compared_closes_the_comparison(
+    gallery: Page, app: RunningApp, context: BrowserContext
+) -> None:
+    gallery.get_by_role("searchbox").fill("fox number")
+    gallery.get_by_role("button", name="Select").click()
+    for number in (3, 5):
+        fox(gallery, number).click()
+    gallery.get_by_role("button", name="Compare two").click()
+    compared = gallery.locator("dialog.compare")
+    expect(compared).to_be_visible()
+    other = open_gallery(context.new_page(), app)
+    other.get_by_role("searchbox").fill("fox number")
+    for number, is_open in ((4, True), (5, False)):
+        fox(other, number).click()
+        delete_now(other, viewer(other))
+        expect(fox(other, number)).to_have_count(0)
+        two_frames(gallery)
+        expect(compared).to_be_visible(visible=is_open)
 
 
 def test_a_video_deleted_in_another_tab_leaves_the_large_screen(
