@@ -14,7 +14,7 @@ from hunyuan_ui.ui.request_filter import route_path
 
 ASSETS: Final = "/assets/"
 MOST_KEPT_BYTES: Final = 16 * 1024 * 1024  # all of Gradio 6.31's compressed files are 5 MiB
-_QUALITY: Final = 5  # a tenth smaller than Gradio's 4; from 9 on, a large file would block the event loop
+_QUALITY: Final = 6  # a tenth smaller than Gradio's 4; from 9 on, a large file would block the event loop
 _WINDOW: Final = 22  # of Brotli, as a binary logarithm
 _SMALL_BYTES: Final = 500  # not worth compressing
 _FOR_GOOD: Final = "public, max-age=31536000, immutable"  # their names change with their content

@@ -48,6 +48,21 @@ _SCRIPTS: Final = (
     "viewer.",
     "word.",
 )
+# Of these, what only the server says: each page view would carry it in every language.
+_OF_SERVER: Final = (
+    *("owner.left.", "owner.no_limit.", "owner.restart.", "owner.said.", "owner.history.", "owner.engine"),
+    *("owner.payer.", "owner.status.", "owner.correction", "owner.doubt_", "owner.unsettled", "owner.balance"),
+    *(
+        "owner.limit_line",
+        "owner.sum",
+        "owner.video_limit",
+        "owner.replica_",
+        "owner.waiting_sent",
+        "owner.waiting_text",
+    ),
+    *("pay.left", "pay.none_left", "pay.next", "pay.full", "pay.owner", "pay.visitor", "pay.nobody"),
+    *("pay.accepted", "pay.key_accepted", "pay.key_empty"),
+)
 CENT_USD: Final = 0.01
 _HAIR: Final = 6  # digits of a cent that are more than a sum's own error
 SOON_HOURS_S: Final = 5400  # above this, durations are shown in hours
@@ -147,8 +162,8 @@ class Words:
 
     def of_scripts(self) -> dict[str, str]:
         """Return the texts for the page's scripts, without their common key prefix."""
-        wanted = (key for key in self._table if key.startswith(_SCRIPTS) and not key.endswith(".help"))
-        return {key.removeprefix(_PAGE_KEYS): self[key] for key in wanted}
+        of_page = (key for key in self._table if key.startswith(_SCRIPTS) and not key.endswith(".help"))
+        return {key.removeprefix(_PAGE_KEYS): self[key] for key in of_page if not key.startswith(_OF_SERVER)}
 
     def sentence(self, problem: JobProblem | HunyuanUIError) -> str:
         """Return the sentence of an error, or of a problem that was stored for one."""

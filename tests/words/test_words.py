@@ -209,6 +209,14 @@ def test_every_word_that_a_script_asks_for_is_there() -> None:
         assert asked - words(language).of_scripts().keys() == set()
 
 
+def test_a_page_view_does_not_carry_what_only_the_server_says() -> None:
+    scripts = "".join(path.read_text("utf-8") for path in (UI / "web").glob("*.[!p]*"))
+    table = words()
+    unsent = {key for key in table if key.startswith(("owner.", "pay."))} - table.of_scripts().keys()
+    assert len(unsent) > 60
+    assert [key for key in unsent if re.search(rf'"{re.escape(key)}"', scripts)] == []
+
+
 def test_the_words_of_scripts_cannot_end_their_element() -> None:
     told = head().partition("window.hunyuanWords = ")[2].partition(";\n")[0]
     assert "<" not in told
