@@ -76,6 +76,8 @@ def _frames(video: Path, side: int, fps: float) -> Iterator[Image.Image]:
             if frame.time + EARLY_S < wanted_s:
                 continue
             wanted_s += 1 / fps
+            if not scaling:  # a stream may change its size midway, an animation may not
+                scaling = {"width": frame.width, "height": frame.height}
             yield cast("Any", frame).to_image(**scaling)
 
 

@@ -19,7 +19,7 @@ from hunyuan_ui.job import new_id
 from hunyuan_ui.library.exports import KEPT_S, Export, ExportKind, Exports
 from hunyuan_ui.media import AnimationKind, check_mp4, encode_mp4, settings_tag, write_animation, write_still
 from hunyuan_ui.request import VideoRequest
-from tests.videos import hold_animation
+from tests.videos import encoded_bytes, hold_animation
 
 WIDTH, HEIGHT, FRAMES, FPS = 96, 64, 29, 24
 
@@ -100,6 +100,20 @@ def test_an_animation_begins_where_the_video_does(
         for index in (0, 1, 7, 14):
             animation.seek(index)
             assert level(animation) == pytest.approx(2 * index, abs=1.2)
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp"])
+@pytest.mark.parametrize("later", [(160, 96), (480, 272)])
+def test_an_animation_keeps_its_size_where_the_video_changes_its_own(
+    tmp_path: Path, kind: AnimationKind, later: tuple[int, int]
+) -> None:
+    sizes = ((320, 176), later)
+    clips = [encoded_bytes("mpegts", "mpeg2video", width=width, height=height) for width, height in sizes]
+    (tmp_path / "clip").write_bytes(b"".join(clips))
+    write_animation(tmp_path / "clip", tmp_path / "made", kind=kind, side=640, fps=12)
+    with Image.open(tmp_path / "made") as made:
+        assert made.size == (320, 176)
+        assert getattr(made, "n_frames", 1) > 1
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
