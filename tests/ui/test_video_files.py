@@ -257,7 +257,7 @@ async def test_a_file_that_cannot_be_read_is_named_in_place_of_an_answer_that_br
         "builtins.open",
         "io.open",
         "pathlib.Path.open",
-    ):  # Python 3.10's keeps an own reference to the first
+    ):  # the last keeps its own in Python 3.10
         monkeypatch.setattr(opener, closed)
     if way == "asked for its head":
         refused = await shelf.http.head(f"{BASE}/videos/{video['id']}.mp4", params={"k": video["code"]})
