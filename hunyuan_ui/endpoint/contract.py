@@ -286,7 +286,7 @@ def _object(value: object) -> Mapping[str, object] | None:
 
 def read_json(text: str | bytes) -> object:
     """Return a JSON value, also an object that was encoded more than once; None if there is none, or if it is huge."""
-    if has_too_many_values(text):
+    if _has_too_many_values(text):
         return None
     try:
         value = json.loads(text)
@@ -295,7 +295,7 @@ def read_json(text: str | bytes) -> object:
     return read_json(value) if isinstance(value, str) and value.lstrip()[:1] == "{" else value
 
 
-def has_too_many_values(text: str | bytes) -> bool:
+def _has_too_many_values(text: str | bytes) -> bool:
     """Whether a text would be JSON of more values than any response has, for which the whole program stood still."""
     if len(text) <= _MOST_SIGNS:
         return False
@@ -384,10 +384,7 @@ def video_url(body: object, base: str = "") -> str | None:
 
 def _urls_in_text(text: str, base: str, depth: int) -> Iterator[str]:
     """Yield the addresses in JSON, Markdown, a tag or a sentence."""
-    inner: object = None
-    if text[:1] in ("{", "["):
-        with suppress(ValueError, RecursionError):
-            inner = None if has_too_many_values(text) else json.loads(text)
+    inner = read_json(text) if text[:1] in ("{", "[") else None
     if inner is None:
         yield from _LINK.findall(text[:_LONGEST_TEXT])
     else:

@@ -15,7 +15,6 @@ from itertools import islice
 from typing import Final, TypeVar, cast
 
 _T = TypeVar("_T")
-
 MOST_USD: Final = 1e9  # cap for larger amounts: still implausible, and sums of it fit the ledger
 
 _METRICS: Final = "metrics"

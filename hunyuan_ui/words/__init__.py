@@ -52,16 +52,9 @@ _SCRIPTS: Final = (
 _OF_SERVER: Final = (
     *("owner.left.", "owner.no_limit.", "owner.restart.", "owner.said.", "owner.history.", "owner.engine"),
     *("owner.payer.", "owner.status.", "owner.correction", "owner.doubt_", "owner.unsettled", "owner.balance"),
-    *(
-        "owner.limit_line",
-        "owner.sum",
-        "owner.video_limit",
-        "owner.replica_",
-        "owner.waiting_sent",
-        "owner.waiting_text",
-    ),
-    *("pay.left", "pay.none_left", "pay.next", "pay.full", "pay.owner", "pay.visitor", "pay.nobody"),
-    *("pay.accepted", "pay.key_accepted", "pay.key_empty"),
+    *("owner.limit_line", "owner.sum", "owner.video_limit", "owner.replica_", "owner.waiting_sent"),
+    *("owner.waiting_text", "pay.left", "pay.none_left", "pay.next", "pay.full"),
+    *("pay.owner", "pay.visitor", "pay.nobody", "pay.accepted", "pay.key_accepted", "pay.key_empty"),
 )
 CENT_USD: Final = 0.01
 _HAIR: Final = 6  # digits of a cent that are more than a sum's own error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,9 +48,9 @@ FLAGS = [
     "--autoplay-policy=no-user-gesture-required",
     "--disable-features=" + ",".join(FEATURES_OFF),
 ]
-# No script here runs for so long that optimizing it pays off; all pages of a context share one process and what it has
-# compiled. A whole Chromium does without both, as people's does.
-SHELL_FLAGS = [*FLAGS, "--js-flags=--no-opt,--no-maglev", "--renderer-process-limit=1"]
+# Of the shell only: no script here runs for so long that optimizing it pays off, and all pages of a context share one
+# process with what it has compiled.
+SHELL_FLAGS = ["--js-flags=--no-opt,--no-maglev", "--renderer-process-limit=1"]
 
 
 def find_browser(names: tuple[str, ...] = BROWSERS) -> str | None:
@@ -72,8 +73,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     """Launch the installed Chromium; nothing is downloaded."""
-    path = find_browser((*SHELLS, *BROWSERS))
-    return {**browser_type_launch_args, "executable_path": path, "args": SHELL_FLAGS}
+    shell = find_browser(SHELLS)
+    args = [*FLAGS, *(SHELL_FLAGS if shell else ())]
+    return {**browser_type_launch_args, "executable_path": shell or find_browser(), "args": args}
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,17 @@ def whole_browser(browser: Browser) -> Iterator[Browser]:
     whole = browser.browser_type.launch(executable_path=find_browser(), args=FLAGS)
     yield whole
     whole.close()
+
+
+@contextmanager
+def set_browser(browser: Browser, setting: str) -> Iterator[Browser]:
+    """Start another browser with one of its settings changed, such as `defaultFontSize=32`."""
+    path, flags = find_browser((*SHELLS, *BROWSERS)), [*FLAGS, f"--blink-settings={setting}"]
+    other = browser.browser_type.launch(executable_path=path, args=flags)
+    try:
+        yield other
+    finally:
+        other.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from tests.app_process import RunningApp
-from tests.browser.conftest import BROWSERS, FLAGS, SHELLS, find_browser
+from tests.browser.conftest import set_browser
 from tests.browser.steps import short, write
 
 pytestmark = pytest.mark.slow
@@ -114,9 +114,7 @@ def test_all_text_follows_the_size_that_the_browser_is_set_to(
 ) -> None:
     open_page(page, preview)
     usual = page.evaluate(SIZES)
-    flags = [*FLAGS, "--blink-settings=defaultFontSize=24"]  # half as large again
-    other = browser.browser_type.launch(executable_path=find_browser((*SHELLS, *BROWSERS)), args=flags)
-    try:
+    with set_browser(browser, "defaultFontSize=24") as other:  # half as large again
         larger = other.new_page()
         open_page(larger, preview)
         found = larger.evaluate(SIZES)
@@ -125,8 +123,6 @@ def test_all_text_follows_the_size_that_the_browser_is_set_to(
         for width in (320, 390, 768, 1280):
             larger.set_viewport_size({"width": width, "height": 844})
             assert larger.evaluate(OUTSIDE) == [], width
-    finally:
-        other.close()
 
 
 CUT_BY_ITS_BOX = """() => [...document.querySelectorAll(".groups button, #form input[type=number], .player-part")]
@@ -143,9 +139,7 @@ def test_letters_that_a_browser_makes_larger_are_not_cut_either(
     browser: Browser, preview: RunningApp, setting: str
 ) -> None:
     """A least size of letters changes neither `em` nor `rem`."""
-    flags = [*FLAGS, f"--blink-settings={setting}"]
-    other = browser.browser_type.launch(executable_path=find_browser((*SHELLS, *BROWSERS)), args=flags)
-    try:
+    with set_browser(browser, setting) as other:
         page = other.new_page()
         open_page(page, preview)
         write(page, "a red kite climbs over a hill")
@@ -164,8 +158,6 @@ def test_letters_that_a_browser_makes_larger_are_not_cut_either(
             assert page.evaluate(CUT_BY_ITS_BOX) == [], width
             assert page.locator(".player-part").count() == 5
             assert all(height > 1.2 * letters for height, letters in page.evaluate(LINES_OF_PIECES)), width
-    finally:
-        other.close()
 
 
 OVER_EACH_OTHER = """() => {
@@ -182,16 +174,12 @@ OVER_EACH_OTHER = """() => {
 def test_letters_of_twice_the_size_leave_room_for_each_other_around_the_prompt(
     browser: Browser, preview: RunningApp
 ) -> None:
-    flags = [*FLAGS, "--blink-settings=defaultFontSize=32"]
-    other = browser.browser_type.launch(executable_path=find_browser((*SHELLS, *BROWSERS)), args=flags)
-    try:
+    with set_browser(browser, "defaultFontSize=32") as other:
         page = other.new_page()
         open_page(page, preview)
         for width in (320, 390, 701, 768, 860, 920, 1280):
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate(OVER_EACH_OTHER) == [], width
-    finally:
-        other.close()
 
 
 @pytest.mark.parametrize("language", ["en-GB", "zh-CN"])

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.app_process import RunningApp
-from tests.browser.conftest import BROWSERS, FLAGS, SHELLS, find_browser
+from tests.browser.conftest import set_browser
 from tests.browser.one_page import app as app
 from tests.browser.one_page import open_page, video_plays
 from tests.browser.one_page import opened as opened
@@ -139,9 +139,7 @@ COVERED_FOCUS = """() => {
 def test_what_has_the_focus_is_not_under_the_button_with_letters_of_twice_the_size(
     browser: Browser, app: RunningApp, width: int
 ) -> None:
-    flags = [*FLAGS, "--blink-settings=defaultFontSize=32"]
-    other = browser.browser_type.launch(executable_path=find_browser((*SHELLS, *BROWSERS)), args=flags)
-    try:
+    with set_browser(browser, "defaultFontSize=32") as other:
         page = other.new_page(reduced_motion="reduce")
         page.set_viewport_size({"width": width, "height": 800})
         open_page(page, app)
@@ -154,5 +152,3 @@ def test_what_has_the_focus_is_not_under_the_button_with_letters_of_twice_the_si
             page.wait_for_timeout(50)
             covered.append(page.evaluate(COVERED_FOCUS))
         assert [what for what in covered if what] == []
-    finally:
-        other.close()
