@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hunyuan_ui.endpoint import responses
+from hunyuan_ui.endpoint import contract, responses
 from hunyuan_ui.endpoint.contract import Accepted, HistoryRow, RemoteState
 from hunyuan_ui.endpoint.responses import Answer
 from hunyuan_ui.errors import (
@@ -384,3 +384,20 @@ def test_what_a_very_long_answer_names_at_either_end_counts(middle: bytes, is_fi
     assert isinstance(error, OutcomeUnknownError)
     assert (error.facts["request_id"], error.cost_usd) == (ID, 1.46)
     assert responses.accepted(answer(200, body)).request_id == ID
+
+
+def test_a_history_of_three_thousand_requests_in_one_page_is_read() -> None:
+    names = [f"field_{number}" for number in range(30)]
+    rows = [{"request_id": ID, **dict.fromkeys(names, "a heron")} for _ in range(3000)]
+    body = json.dumps({"data": rows}, separators=(",", ":"))
+    assert contract.read_json(body) == {"data": rows}
+    assert contract.read_json(json.dumps({"data": rows * 2})) is None
+
+
+@pytest.mark.parametrize("at", [0, -1])
+def test_of_a_very_long_list_the_first_and_the_last_values_are_searched(at: int) -> None:
+    texts = ["a heron"] * 10_000
+    texts[at] = URL
+    assert contract.video_url({"output": texts}) == contract.lone_video_url({"rest": texts}) == URL
+    texts[5_000] = "in the middle"
+    assert "in the middle" not in contract.texts_in({"rest": texts})
