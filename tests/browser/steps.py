@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -64,6 +65,19 @@ def press_escape(page: Page, dialog: Locator) -> None:
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     page.wait_for_function("!history.state?.hunyuan_dialog")
+
+
+def put_on(page: Page, **look: Any) -> None:
+    """Change the look of an open page, and wait until its colours follow: Gradio's script sets them a frame later.
+
+    Args:
+        page: With Gradio's page open.
+        look: Playwright's media features, such as `color_scheme="dark"`.
+    """
+    page.emulate_media(**look)
+    page.wait_for_function(
+        "document.body.classList.contains('dark') === matchMedia('(prefers-color-scheme: dark)').matches"
+    )
 
 
 def two_frames(page: Page) -> None:

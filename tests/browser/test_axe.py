@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.browser.axe import broken_rules
 from tests.browser.states import WALKS
+from tests.browser.steps import put_on
 
 pytestmark = pytest.mark.slow
 
@@ -25,9 +26,9 @@ def found(page: Page) -> dict[str, list[str]]:
     """Return the rules that a page breaks in any look, each with what breaks it."""
     broken: dict[str, list[str]] = {}
     for look, options in ((LIGHT, None), *((one, COLOURS) for one in OTHERS)):
-        page.emulate_media(**look)
+        put_on(page, **look)
         broken |= {f"{rule} {look}": elements for rule, elements in broken_rules(page, options).items()}
-    page.emulate_media(**LIGHT)
+    put_on(page, **LIGHT)
     return broken
 
 

@@ -19,7 +19,7 @@ from tests.browser.one_list import checked, dialog_of, generate, opened, rows, w
 from tests.browser.one_list import endpoint as endpoint
 from tests.browser.one_list import name as name
 from tests.browser.paid_endpoint import PaidEndpoint
-from tests.browser.steps import press_escape
+from tests.browser.steps import press_escape, put_on
 
 pytestmark = pytest.mark.slow
 
@@ -284,7 +284,7 @@ def test_axe_finds_nothing_in_a_list_that_was_sent_and_in_one_that_is_wrong(
     written(dialog, f"prompt,width\n{name} in {{red|blue}},\n{name},wide", name)
     expect(checked(dialog).locator(".faults")).to_be_visible()
     for look in LOOKS:
-        page.emulate_media(**look, reduced_motion="reduce")
+        put_on(page, **look, reduced_motion="reduce")
         assert broken_rules(page) == {}, look
 
 

@@ -14,7 +14,7 @@ from hunyuan_ui.prompt_help.examples import EXAMPLES, SIGHTS
 from hunyuan_ui.words import words
 from tests.app_process import RunningApp, running_app
 from tests.browser.axe import broken_rules
-from tests.browser.steps import until
+from tests.browser.steps import put_on, until
 from tests.shelves import put_video
 from tests.videos import mp4_bytes
 
@@ -117,7 +117,7 @@ def test_axe_finds_nothing_of_any_impact(page: Page, app: RunningApp, state: str
     opened(page, app)
     STATES[state](page)
     for look in LOOKS:
-        page.emulate_media(**look, reduced_motion="reduce")
+        put_on(page, **look, reduced_motion="reduce")
         assert broken_rules(page) == {}, look
 
 

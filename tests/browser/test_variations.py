@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 from tests.app_process import RunningApp, free_port, running_app
 from tests.browser.axe import broken_rules
 from tests.browser.paid_endpoint import paid_endpoint
-from tests.browser.steps import comes_to_rest_in_sight, generate_short, short, two_frames, until, write
+from tests.browser.steps import comes_to_rest_in_sight, generate_short, put_on, short, two_frames, until, write
 
 pytestmark = pytest.mark.slow
 
@@ -93,7 +93,7 @@ def test_a_phone_shows_their_top_when_they_begin(page: Page, made: RunningApp, i
 
 def test_axe_finds_nothing_in_them_and_they_fit_a_narrow_phone(four: Page) -> None:
     for scheme in ("light", "dark"):
-        four.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        put_on(four, color_scheme=scheme, reduced_motion="reduce")
         assert broken_rules(four) == {}, scheme
     for width in (320, 390, 701, 1280):
         four.set_viewport_size({"width": width, "height": 800})
