@@ -50,9 +50,9 @@ def digest(data: bytes) -> str:
 
 @cache
 def encoded_bytes(
-    kind: str = "webm", codec: str = "libvpx-vp9", *, width: int = 32, height: int = 16, frames: int = 5
+    kind: str = "webm", codec: str = "libvpx-vp9", *, width: int = 32, height: int = 16, frames: int = 5, step: int = 20
 ) -> bytes:
-    """Return a complete file of moving grey in another format, or by another encoder."""
+    """Return a complete file of moving grey, brighter by a step each frame, in another format or by another encoder."""
     import av
 
     with TemporaryDirectory() as folder:
@@ -61,7 +61,8 @@ def encoded_bytes(
             stream = container.add_stream(codec, rate=24)
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             for index in range(frames):
-                planes = np.full((height * 3 // 2, width), 60 + 20 * index, dtype=np.uint8)
+                planes = np.full((height * 3 // 2, width), 128, dtype=np.uint8)
+                planes[:height] = 60 + step * index
                 frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hunyuan_ui.errors import MediaError
 from hunyuan_ui.file_type import START_BYTES, VideoType, video_type
@@ -14,10 +14,17 @@ if TYPE_CHECKING:
     from av import VideoStream
     from av.container import InputContainer
 
+# A file's index suffices for its packets and its size, so FFmpeg need not decode frames to find out more.
+UNPROBED: Final = {"skip_frame": "all", "probesize": "32"}
+
 
 @contextmanager
-def decoding(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
+def decoding(path: Path, *, probes: bool = True) -> Generator[tuple[InputContainer, VideoStream]]:
     """Open a file by the format of its first bytes, and yield it with its first video track.
+
+    Args:
+        path: The file.
+        probes: Whether FFmpeg decodes some frames first, to learn what its index lacks, as the frame rate.
 
     Raises:
         MediaError: There is no video to decode, or decoding it fails.
@@ -30,7 +37,7 @@ def decoding(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
         raise MediaError("not_a_video")
     try:
         # Without an explicit format, FFmpeg would follow a playlist file to other files of this machine.
-        container = av.open(path, format=kind.demuxer, metadata_errors="replace")
+        container = av.open(path, format=kind.demuxer, metadata_errors="replace", options=None if probes else UNPROBED)
         with container:
             if not container.streams.video:
                 raise MediaError("not_a_video")

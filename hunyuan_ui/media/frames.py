@@ -10,13 +10,15 @@ from hunyuan_ui.errors import MediaError
 from hunyuan_ui.media.decoding import decoding
 
 if TYPE_CHECKING:
-    from av import VideoStream
+    from av import VideoFrame, VideoStream
     from PIL import Image
 
 POSTER_SIDE: Final = 480  # px; a card in My videos is about 240 CSS px wide, and screens have two pixels in each
 POSTER_QUALITY: Final = 78
 _LARGEST_POSTER: Final = 4 * POSTER_SIDE  # px; a larger picture would take much memory to decode
 POSTER_AT: Final = 1 / 10  # of the duration: past the very first frame, but each further frame must be decoded too
+_FILE_TICKS: Final = 1_000_000  # in a second; FFmpeg's unit of times that belong to no track
+_LAST_TICK: Final = 2**63 - 1
 EARLY_S: Final = 1e-4  # rounding tolerance between a frame's time and a requested time
 
 
@@ -71,14 +73,15 @@ def _frame_at(video: Path, at_s: float | None, *, side: int | None = None) -> Im
 
 
 def _image_at(video: Path, at_s: float | None, side: int | None, *, seeks: bool) -> Image.Image | None:
-    with decoding(video) as (container, stream):
-        tick_s = float(stream.time_base or 1)
+    with decoding(video, probes=False) as (container, stream):
         if at_s is None:
-            at_s = (stream.duration or 0) * tick_s * POSTER_AT
+            # Some formats, such as WebM, state the duration of the file only.
+            ticks, tick_s = stream.duration, float(stream.time_base or 1)
+            at_s = POSTER_AT * ((container.duration or 0) / _FILE_TICKS if ticks is None else ticks * tick_s)
         else:
             stream.thread_type = "AUTO"  # a poster's few frames are decoded before threads have started
         if seeks:
-            container.seek(int(at_s / tick_s), stream=stream)
+            container.seek(min(int(at_s * _FILE_TICKS), _LAST_TICK))  # a file may state any duration
         seen = None
         for frame in container.decode(stream):
             if seen is not None and frame.pts is not None and frame.time > at_s + EARLY_S:
@@ -86,14 +89,14 @@ def _image_at(video: Path, at_s: float | None, side: int | None, *, seeks: bool)
             seen = frame
         if seen is None:
             return None
-        image: Image.Image = cast("Any", seen).to_image(**scaling_to(stream, side))
+        image: Image.Image = cast("Any", seen).to_image(**scaling_to(seen, side))
         return image
 
 
-def scaling_to(stream: VideoStream, side: int | None) -> dict[str, Any]:
+def scaling_to(picture: VideoStream | VideoFrame, side: int | None) -> dict[str, Any]:
     """Return options that scale a frame during colour conversion, which is cheaper than doing so afterwards."""
-    longer = max(stream.width, stream.height)
+    longer = max(picture.width, picture.height)
     if side is None or side >= longer:
         return {}
-    width, height = (max(1, round(length * side / longer)) for length in (stream.width, stream.height))
+    width, height = (max(1, round(length * side / longer)) for length in (picture.width, picture.height))
     return {"width": width, "height": height, "interpolation": "AREA"}

@@ -22,6 +22,7 @@ from zlib import crc32
 from hunyuan_ui.data_folder import atomic_write
 from hunyuan_ui.errors import InvalidRequestError, MediaError, reason
 from hunyuan_ui.media import check_mp4
+from hunyuan_ui.media.decoding import UNPROBED
 from hunyuan_ui.media.mp4_boxes import boxes, chunk_places, opened, outer_boxes, payload_of
 from hunyuan_ui.request import VideoRequest
 
@@ -177,9 +178,7 @@ class _Packets:
 def _demuxing(path: Path) -> Any:
     import av
 
-    # An MP4's index suffices for a copy, so no frames are decoded to probe it.
-    options = {"skip_frame": "all", "probesize": "32"}
-    return av.open(path, format="mp4", metadata_errors="replace", options=options)
+    return av.open(path, format="mp4", metadata_errors="replace", options=UNPROBED)
 
 
 def _may_have_settings(path: Path) -> bool:

@@ -48,7 +48,8 @@ def level(image: Image.Image) -> float:
 
 
 @pytest.mark.parametrize(
-    ("at_s", "frame"), [(0, 0), (10 / 24, 10), (10.9 / 24, 10), (11 / 24, 11), (28 / 24, 28), (99, 28), (-1, 0)]
+    ("at_s", "frame"),
+    [(0, 0), (10 / 24, 10), (10.9 / 24, 10), (11 / 24, 11), (28 / 24, 28), (99, 28), (1e18, 28), (-1, 0)],
 )
 def test_a_still_is_the_frame_seen_at_that_time_in_full_size(
     clip: Path, tmp_path: Path, at_s: float, frame: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 from collections.abc import Callable
 from fractions import Fraction
@@ -11,11 +12,12 @@ from typing import Any, BinaryIO
 
 import av
 import pytest
+from PIL import Image
 
 from hunyuan_ui.media import VideoFacts, check_video, encode_mp4, facts, is_poster, write_poster
 from tests.media.test_media import clip as clip
 from tests.media.test_media import fragmented, planes, refusal
-from tests.mp4_parts import outer_boxes, with_moov
+from tests.mp4_parts import box, outer_boxes, with_moov
 from tests.videos import encoded_bytes
 
 
@@ -137,6 +139,47 @@ def test_a_video_that_names_no_rate_is_as_long_as_its_pictures_say(tmp_path: Pat
     assert found.frames == frames
     assert found.fps == pytest.approx(24, rel=0.03)
     assert found.duration_s == pytest.approx(frames / 24, rel=0.03)
+
+
+@pytest.mark.parametrize(("kind", "codec"), [("webm", "libvpx-vp9"), ("matroska", "libx264"), ("avi", "mpeg4")])
+def test_the_poster_of_any_format_is_past_the_first_frame(tmp_path: Path, kind: str, codec: str) -> None:
+    video, poster = tmp_path / "video", tmp_path / "poster.webp"
+    video.write_bytes(encoded_bytes(kind, codec, width=64, height=48, frames=31, step=6))
+    write_poster(video, poster)
+    with Image.open(poster) as image:
+        level = image.convert("L").getpixel((32, 24))
+    assert level == pytest.approx((60 + 6 * 3 - 16) * 255 / 219, abs=5)
+
+
+@pytest.mark.parametrize("duration", [-5.0, 0.0, 1e9, 9e21, 1e300, math.inf, math.nan])
+@pytest.mark.parametrize("tick_ns", [0, 1, 1_000_000])
+def test_a_webm_may_state_any_duration(tmp_path: Path, tick_ns: int, duration: float) -> None:
+    video, poster = tmp_path / "video", tmp_path / "poster.webp"
+    data = bytearray(encoded_bytes("webm"))
+    scale, length = data.index(b"\x2a\xd7\xb1\x83") + 4, data.index(b"\x44\x89\x88") + 3
+    data[scale : scale + 3] = tick_ns.to_bytes(3, "big")
+    struct.pack_into(">d", data, length, duration)
+    video.write_bytes(data)
+    write_poster(video, poster)
+    assert is_poster(poster)
+
+
+@pytest.mark.parametrize("duration", [0, 1, 2**40, 2**62, 2**63 - 1, 2**64 - 1])
+def test_an_mp4_may_state_any_duration(tmp_path: Path, clip: Path, duration: int) -> None:
+    def stated(moov: bytes) -> bytes:
+        start = moov.index(b"mdhd") - 4
+        (size,) = struct.unpack_from(">I", moov, start)
+        header = box(b"mdhd", struct.pack(">IQQIQI", 1 << 24, 0, 0, 1, duration, 0))
+        grown = bytearray(moov[:start] + header + moov[start + size :])
+        for around in (b"moov", b"trak", b"mdia"):
+            at = grown.index(around) - 4
+            struct.pack_into(">I", grown, at, struct.unpack_from(">I", grown, at)[0] + len(header) - size)
+        return bytes(grown)
+
+    video, poster = tmp_path / "video", tmp_path / "poster.webp"
+    video.write_bytes(with_moov(clip.read_bytes(), stated))
+    write_poster(video, poster)
+    assert is_poster(poster)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 9])
