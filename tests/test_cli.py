@@ -18,8 +18,9 @@ from hunyuan_ui.cli import Exit, build_parser, main
 from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.jobs import JobRunner, endings, services
+from hunyuan_ui.jobs import endings, services
 from hunyuan_ui.jobs.endings import Ending, Proof
+from hunyuan_ui.jobs.job_watch import JobWatch
 from hunyuan_ui.ledger import Ledger
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.serving import serve
@@ -286,7 +287,7 @@ def test_a_new_video_whose_ledger_cannot_be_read_any_more_is_not_one_to_send_aga
     async def fail(*_: object, **__: object) -> None:
         raise StorageError("ledger_unreadable")
 
-    monkeypatch.setattr(JobRunner, "wait", fail)
+    monkeypatch.setattr(JobWatch, "wait", fail)
     assert main(["a cat", *SMALL], spends) == Exit.UNKNOWN
     assert "Nothing was sent" not in capsys.readouterr().err
 

@@ -227,11 +227,13 @@ def test_an_interrupted_preview_does_not_go_on(environ: dict[str, str]) -> None:
 CRASHES = """
 import sys
 from hunyuan_ui.jobs import JobRunner
+from hunyuan_ui.jobs.job_watch import JobWatch
 
 async def crash(*_, **__):
     raise RuntimeError("nobody has thought of this")
 
-setattr(JobRunner, sys.argv.pop(1), crash)
+step = sys.argv.pop(1)
+setattr(JobWatch if step == "wait" else JobRunner, step, crash)
 import runpy
 runpy.run_module("hunyuan_ui", run_name="__main__")
 """

@@ -20,7 +20,7 @@ from hunyuan_ui.jobs.batch import Batches
 from hunyuan_ui.jobs.dispatcher import Dispatcher
 from hunyuan_ui.jobs.engine_jobs import can_be_stopped
 from hunyuan_ui.jobs.history_import import HistoryImport
-from hunyuan_ui.jobs.job_view import JobView, Spending
+from hunyuan_ui.jobs.job_view import Spending
 from hunyuan_ui.jobs.job_watch import JobWatch
 from hunyuan_ui.jobs.my_videos import MyVideos
 from hunyuan_ui.jobs.owner_actions import OwnerActions
@@ -59,6 +59,11 @@ class JobRunner:
         owners_job = partial(self._new_job, visitor=OWNER, payer="owner")
         self._history = HistoryImport(services, settings, self._dispatcher, owners_job)
         self._watch = JobWatch(services, settings, self._dispatcher, self._replicas)
+        self.view, self.active, self.wait = self._watch.view, self._watch.active, self._watch.wait
+        self.can_look_again = self._watch.can_look_again
+        self.recheck_limits = self._dispatcher.recheck_limits
+        self.default_payer = self._limits.default_payer
+        self.owns = services.folder.owns
         self.owner = OwnerActions(services, settings, self._dispatcher, self._history, attempts, watch=self._watch)
         self.videos = MyVideos(services, is_public=settings.is_public)
         self.batches = Batches(self, services, settings, None if self._replicas is None else self._replicas.lists)
@@ -193,14 +198,6 @@ class JobRunner:
             is_logged_in=is_logged_in,
         )
 
-    def default_payer(self, *, has_own_key: bool) -> Payer:
-        """Return the payer of a video for which none is named, allowed or not."""
-        return self._limits.default_payer(has_own_key=has_own_key)
-
-    async def view(self, job_id: str, visitor: Visitor) -> JobView:
-        """Return the current state of a job."""
-        return await self._watch.view(job_id, visitor)
-
     async def newest(self, visitor: Visitor) -> Job | None:
         """Return the visitor's latest job."""
         return next(iter(await self.jobs(visitor, limit=1)), None)
@@ -208,10 +205,6 @@ class JobRunner:
     async def jobs(self, visitor: Visitor, **filters: Any) -> list[Job]:
         """Return the visitor's own jobs newest first; filters as in `Ledger.jobs`."""
         return await self._services.reads(self._services.ledger.jobs, visitor.id, **filters)
-
-    async def active(self, visitor: Visitor) -> list[JobView]:
-        """Return the visitor's jobs that have not ended, oldest first."""
-        return await self._watch.active(visitor)
 
     async def cancel(self, job_id: str, visitor: Visitor) -> Job:
         """Cancel a job that was not sent, or have its run stopped if its engine supports that.
@@ -259,10 +252,6 @@ class JobRunner:
             await self.keys.check(own_key, visitor)
         return await shielded(self._retry_lost(job_id, Secret(own_key) if own_key else None))
 
-    def can_look_again(self, job: Job) -> bool:
-        """Whether a lost job can be resumed: charged, with an address or request id, and before the file expires."""
-        return self._watch.can_look_again(job)
-
     async def delete(self, job_id: str, visitor: Visitor) -> None:
         """Delete an ended job and its files; its cost stays counted.
 
@@ -275,19 +264,11 @@ class JobRunner:
             raise AccessError("still_under_way")
         await shielded(self._delete(job_id))
 
-    async def wait(self, job_id: str, visitor: Visitor, timeout_s: float | None = None) -> Job:
-        """Return the job when it has ended, or its state after the timeout."""
-        return await self._watch.wait(job_id, visitor, timeout_s)
-
     async def allowance(self, visitor: Visitor) -> Allowance | None:
         """Return a visitor's remaining quota; None in private, where there is none."""
         if not self.settings.is_public:
             return None
         return self._limits.allowance(await self._services.reads(self._services.ledger.totals, visitor.id))
-
-    def recheck_limits(self) -> None:
-        """Recheck the jobs held by a limit immediately, for example after a list's budget was changed."""
-        self._dispatcher.recheck_limits()
 
     def estimate(self, request: VideoRequest, payer: Payer | None = None) -> Estimate:
         """Return the expected seconds and cost of a request, calibrated by this service's finished jobs."""
@@ -333,10 +314,6 @@ class JobRunner:
     async def spending(self) -> Spending:
         """Return this run's spending and what prevents more of it."""
         return await self._services.reads(self.read_spending)
-
-    def owns(self, path: Path) -> bool:
-        """Whether a path is one of the data folder's own, where nothing else may be written."""
-        return self._services.folder.owns(path)
 
     def read_spending(self) -> Spending:
         """Return `spending` before an event loop runs; reads the ledger in the caller's thread."""
