@@ -1,14 +1,24 @@
-"""CSV cells that no spreadsheet evaluates as formulas."""
+"""CSV without cells that a spreadsheet would evaluate as formulas."""
 
 from __future__ import annotations
 
+import csv
+import io
 import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 _FORMULA: Final = ("=", "+", "-", "@", "\N{MINUS SIGN}")  # first characters of a formula, also in full-width form
 
 
-def cell_of(value: object) -> object:
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Return rows as CSV; None is an empty cell."""
+    text = io.StringIO()
+    csv.writer(text).writerows([_cell_of(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def _cell_of(value: object) -> object:
     """Return a cell without formulas, whatever characters a spreadsheet treats as separators or quotes."""
     if value is None:
         return ""

@@ -112,10 +112,7 @@ class Batches:
         Raises:
             SpendLimitError: No payer is available.
         """
-        await self._runner.recall(order.visitor)
-        payer = self._runner.payer_of(
-            order.visitor, payer=order.payer, own_key=order.own_key, is_logged_in=order.is_logged_in
-        )
+        payer = await self._payer_of(order)
         own_id = self.id_of(prompts.name, order.visitor)
         entries = await self._entries(own_id, prompts.rows, payer, retry_failed=order.retry_failed)
         prices = {
@@ -255,13 +252,14 @@ class Batches:
 
     async def _check_key(self, order: Order) -> None:
         # Otherwise each wrong key of a stranger would leave a list behind, and lines in the log.
-        if order.own_key:
-            await self._runner.recall(order.visitor)
-            payer = self._runner.payer_of(
-                order.visitor, payer=order.payer, own_key=order.own_key, is_logged_in=order.is_logged_in
-            )
-            if payer == "visitor":
-                await self._runner.keys.check(order.own_key, order.visitor)
+        if order.own_key and await self._payer_of(order) == "visitor":
+            await self._runner.keys.check(order.own_key, order.visitor)
+
+    async def _payer_of(self, order: Order) -> Payer:
+        await self._runner.recall(order.visitor)
+        return self._runner.payer_of(
+            order.visitor, payer=order.payer, own_key=order.own_key, is_logged_in=order.is_logged_in
+        )
 
     def _check(self, plan: Plan, order: Order, elsewhere: Mapping[str, ListState]) -> None:
         if order.shown_usd is not None and plan.payer != "nobody":

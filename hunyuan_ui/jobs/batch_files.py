@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Final
 from zipfile import ZipFile, ZipInfo
 
-from hunyuan_ui.csv_text import cell_of
+from hunyuan_ui.csv_text import csv_text
 from hunyuan_ui.job import Job, JobStatus
 from hunyuan_ui.jobs.batch_view import Entry
 from hunyuan_ui.request import VideoRequest
@@ -39,10 +38,10 @@ def csv_of(
         problem_of: Returns the sentence of a job's problem.
         left_out: The problem of a finished video that is not among the files.
     """
-    text = io.StringIO()
-    writer = csv.writer(text)
     names = list(VideoRequest.model_fields)
-    writer.writerow(["row", "state", "file", *names, "cost_usd", "inference_s", "job_id", "request_id", "problem"])
+    rows: list[list[object]] = [
+        ["row", "state", "file", *names, "cost_usd", "inference_s", "job_id", "request_id", "problem"]
+    ]
     for entry in entries:
         job = entry.job
         settings = ["" if entry.is_deleted else getattr(entry.request, name) for name in names]
@@ -50,9 +49,8 @@ def csv_of(
         is_left_out = entry.state == JobStatus.DONE.value and entry.job_id not in files
         problem = left_out if is_left_out else None if job is None else problem_of(job)
         facts = [cost, job and job.inference_s, entry.job_id, job and job.request_id, problem]
-        cells = [entry.row.number, entry.state, files.get(entry.job_id), *settings, *facts]
-        writer.writerow([cell_of(value) for value in cells])
-    return text.getvalue().encode("utf-8-sig")
+        rows.append([entry.row.number, entry.state, files.get(entry.job_id), *settings, *facts])
+    return csv_text(rows).encode("utf-8-sig")
 
 
 def zip_of(

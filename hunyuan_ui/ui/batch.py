@@ -38,7 +38,7 @@ from hunyuan_ui.ui.visitor import (
     visitor_of,
 )
 from hunyuan_ui.ui.waiting_calls import LONGEST_STATUS_WAIT_S, WaitingCalls
-from hunyuan_ui.words import Words, shown_sum, words_for
+from hunyuan_ui.words import Words, shown_sum
 
 LISTS: Final = "/gradio_api/hunyuan/lists"
 CHECK: Final = f"{LISTS}/check"
@@ -263,7 +263,7 @@ class ListPages:
     async def check(self, request: Request) -> Response:
         """Return the table of a list; sends nothing."""
         found, order = await self._asked(request)
-        say = _say(request)
+        say = say_for(request)
         result = await checked(self._runner, found, order, say)
         return json_answer({**result, **_labels(result, say), "table": [_shown(row, say) for row in result["table"]]})
 
@@ -284,7 +284,7 @@ class ListPages:
 
     async def zip(self, request: Request) -> Response:
         """Return a list's videos and its CSV as a ZIP."""
-        list_id, say = request.path_params["id"], _say(request)
+        list_id, say = request.path_params["id"], say_for(request)
         if not self._runner.videos.opens_list(list_id, request.query_params.get("k", "")):
             raise AccessError("no_such_list")
         entries = await self._runner.batches.stored(list_id)
@@ -325,7 +325,7 @@ class ListPages:
         return await self._runner.batches.read(text, name, reading), order
 
     def _standing(self, view: BatchView, request: Request) -> Response:
-        return json_answer(summary_of(view, _say(request), self._runner))
+        return json_answer(summary_of(view, say_for(request), self._runner))
 
     def _visitor(self, request: Request) -> Visitor:
         return visitor_of(gr.Request(request), token_sent(request), self._runner)
@@ -362,7 +362,3 @@ def _lacking(form: object) -> dict[str, Any]:
     """Return the values for fields that a row leaves out: those of the form, all of which must be present."""
     held = cast("dict[str, Any]", form) if isinstance(form, dict) else dict[str, Any]()
     return {name: held.get(name) for name in FIELDS if name != "prompt"}
-
-
-def _say(request: Request) -> Words:
-    return words_for(request.cookies, request.headers)

@@ -22,8 +22,7 @@ from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.page_json import guarded, json_answer, json_body, status_of
 from hunyuan_ui.ui.video_files import SERVED, VideoFiles
 from hunyuan_ui.ui.views import video_json
-from hunyuan_ui.ui.visitor import token_sent
-from hunyuan_ui.words import words_for
+from hunyuan_ui.ui.visitor import say_for, token_sent
 
 VIDEOS: Final = "/gradio_api/hunyuan/videos"
 SETTINGS: Final = "/gradio_api/hunyuan/settings"
@@ -118,7 +117,7 @@ class VideoPages:
 
     async def remove_several(self, request: Request) -> Response:
         """Delete several videos; name those that the visitor no longer has, and why the first other one stayed."""
-        visitor, say = self._visitor(request), words_for(request.cookies, request.headers)
+        visitor, say = self._visitor(request), say_for(request)
         ids = _ids_in((await json_body(request)).get("ids"))
         turns, problems = asyncio.Semaphore(DELETED_AT_ONCE), dict[str, str]()
 
@@ -160,7 +159,7 @@ class VideoPages:
         return self._runner.owner.seen_as(self._runner.visitor(token_sent(request)))
 
     def _shown(self, job: Job, request: Request) -> dict[str, Any]:
-        return video_json(job, self._runner.videos.signature(job), words_for(request.cookies, request.headers))
+        return video_json(job, self._runner.videos.signature(job), say_for(request))
 
 
 def _ids_in(value: object) -> list[str]:

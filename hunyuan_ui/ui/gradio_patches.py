@@ -21,7 +21,7 @@ from gradio.server_messages import ProcessCompletedMessage
 from gradio.state_holder import SessionState
 
 from hunyuan_ui.errors import HunyuanUIError, SettingsError
-from hunyuan_ui.words import words_for
+from hunyuan_ui.ui.visitor import say_for
 
 MOST_SESSIONS: Final = 100  # sessions whose last values Gradio keeps, although unused here; 10,000 by default
 MOST_UNREAD: Final = 400  # sessions with uncollected answers; unlimited by default
@@ -86,7 +86,7 @@ class LightBlocks(gr.Blocks):
         """Answer all calls that are under way, because the program ends; Gradio would name its own exception."""
         queue = cast("Any", self)._queue
         for event in list(queue.event_ids_to_events.values()):
-            say = words_for(event.request.cookies, event.request.headers)
+            say = say_for(event.request)
             output = {"error": say.sentence(HunyuanUIError("call_lost"))}
             queue.send_message(event, ProcessCompletedMessage(output=output, success=False, event_id=event._id))
         await asyncio.sleep(_TOLD_WITHIN_S)

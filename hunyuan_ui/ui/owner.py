@@ -20,7 +20,6 @@ from hunyuan_ui.ui.error_boundary import Event, page_event
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.owner_csv import corrections_of, csv_of, utc
 from hunyuan_ui.ui.owner_days import DAYS, axis_of, days_of
-from hunyuan_ui.ui.owner_replicas import replica_lines
 from hunyuan_ui.ui.views import cut
 from hunyuan_ui.ui.visitor import say_for, visitor_of
 from hunyuan_ui.words import Words
@@ -191,7 +190,7 @@ class OwnerEvents:
             ],
             "doubtful": [self._doubt(job, balance, say) for job in read.doubtful],
             "waiting": _waiting(waiting, say) if waiting else None,
-            "replicas": replica_lines(read.replicas, say),
+            "replicas": [_replica_line(replica, say) for replica in read.replicas],
             "jobs": [self._row(job, owner, say) for job in read.jobs[:count]],
             "more": count + JOBS_SHOWN if count < min(len(read.jobs), MOST_SHOWN) else 0,
         }
@@ -351,6 +350,15 @@ def history_lines(state: HistoryState, say: Words) -> dict[str, Any]:
         "wants_word": state.is_needed and not state.is_read,
         "key_rests": state.is_key_paused,
     }
+
+
+def _replica_line(replica: Any, say: Words) -> str:
+    """Return the line of a process that shares the ledger."""
+    facts = {"name": replica.name, "when": utc(replica.started_at)}
+    facts |= {"waiting": replica.waiting, "in_flight": replica.in_flight}
+    if replica.is_this:
+        return say("owner.replica_this", **facts)
+    return say("owner.replica", seconds=round(replica.seen_s_ago), **facts)
 
 
 def _closed(runner: JobRunner) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from hunyuan_ui import __version__
 from hunyuan_ui.errors import AccessError, HunyuanUIError, InvalidRequestError, MediaError, SpendLimitError
-from hunyuan_ui.words import words_for
+from hunyuan_ui.ui.visitor import say_for
 
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -51,7 +51,7 @@ def guarded(answer: Answer) -> Answer:
         try:
             return await answer(request)
         except HunyuanUIError as error:
-            sentence = words_for(request.cookies, request.headers).sentence(error)
+            sentence = say_for(request).sentence(error)
             return json_answer({"problem": sentence, "code": error.code}, status_of(error))
 
     return answered

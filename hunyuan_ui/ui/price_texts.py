@@ -25,8 +25,8 @@ from hunyuan_ui.ui.page_json import json_body
 from hunyuan_ui.ui.payment import chosen_payer
 from hunyuan_ui.ui.variations import COUNTS, count_in
 from hunyuan_ui.ui.views import as_json, ending_of, head_of, video_json
-from hunyuan_ui.ui.visitor import VISITOR_HEADER
-from hunyuan_ui.words import Words, words_for
+from hunyuan_ui.ui.visitor import VISITOR_HEADER, say_for
+from hunyuan_ui.words import Words
 
 PRICE: Final = "/gradio_api/hunyuan/price"
 _LOOKED_BACK: Final = 200  # recent jobs searched for videos of the examples
@@ -37,7 +37,7 @@ def build_price_route(runner: JobRunner) -> Route:
 
     async def price(request: Request) -> JSONResponse:
         body = await json_body(request)
-        say = words_for(request.cookies, request.headers)
+        say = say_for(request)
         payer = chosen_payer({"chosen": body.get("payer")}, runner)
         found = priced(body, runner, payer, say)
         if body.get("is_whole") is True:

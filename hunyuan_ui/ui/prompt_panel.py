@@ -18,7 +18,8 @@ from hunyuan_ui.prompt_help.vocabulary import BY_KEY, VOCABULARY, chosen, toggle
 from hunyuan_ui.request import VideoRequest, parameters
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.page_json import json_body
-from hunyuan_ui.words import Words, words_for
+from hunyuan_ui.ui.visitor import say_for
+from hunyuan_ui.words import Words
 
 PROMPT: Final = "/gradio_api/hunyuan/prompt"
 _LONGEST: Final = max(int(field.high or 0) for field in parameters() if field.is_text)
@@ -57,7 +58,7 @@ def advice_on(prompt: str, negative_prompt: str, say: Words) -> dict[str, Any]:
 async def _look(request: Request) -> JSONResponse:
     body = await json_body(request)
     prompt, negative_prompt, key = (_text(body, name) for name in ("prompt", "negative_prompt", "toggle"))
-    say = words_for(request.cookies, request.headers)
+    say = say_for(request)
     toggled = toggle(prompt, key) if key in BY_KEY and len(prompt) <= _LONGEST else prompt
     # Some tens of milliseconds for a hostile text, which must not block the event loop.
     advice = await asyncio.to_thread(advice_on, toggled, negative_prompt[:_LONGEST], say)

@@ -25,7 +25,8 @@ from starlette.routing import Route
 
 from hunyuan_ui.errors import HunyuanUIError, StorageError
 from hunyuan_ui.jobs import JobRunner
-from hunyuan_ui.words import Words, words_for
+from hunyuan_ui.ui.visitor import say_for
+from hunyuan_ui.words import Words
 
 if TYPE_CHECKING:  # imported only if a database is set
     from hunyuan_ui.jobs.replica_stores import ReplicaCalls
@@ -60,7 +61,7 @@ def share_answers(queue: Any, calls: ReplicaCalls) -> None:
                 await calls.begin(event_id, str(body.session_hash))
             except StorageError as error:
                 await queue.clean_events(event_id=event_id)
-                return False, words_for(request.cookies, request.headers).sentence(error), "queue_full"
+                return False, say_for(request).sentence(error), "queue_full"
         return is_taken, event_id, state
 
     def published(event: Any, message: Any) -> None:
@@ -115,7 +116,7 @@ class AnswerStreams:
 
     def _stream(self, request: Request, key: str, form: _Form) -> Response:
         queue = request.app.get_blocks()._queue
-        say = words_for(request.cookies, request.headers)
+        say = say_for(request)
         return StreamingResponse(self._chunks(queue, key, say, form), media_type="text/event-stream")
 
     async def _chunks(self, queue: Any, key: str, say: Words, form: _Form) -> AsyncGenerator[str]:

@@ -23,6 +23,7 @@ from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui import origins
 from hunyuan_ui.ui.batch import CHECK, SEND
 from hunyuan_ui.ui.call_values import BadCallError, CallRules
+from hunyuan_ui.ui.video_files import SHARED_HEADERS
 from hunyuan_ui.words import Words, words, words_for
 
 MOST_BYTES: Final = 64 * 1024  # the longest prompts, with every character escaped, are half of it
@@ -34,7 +35,6 @@ _POST: Final = frozenset({"POST"})
 
 _OTHERS_SEND: Final = "content-type, x-api-key, x-access-code, x-payer"  # allowed in API calls from other origins
 _OTHERS_READ: Final = "accept-ranges, content-length, content-range"
-_PRIVATE_FILE: Final = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
 # hf.space is not its host alone: everybody has pages there.
 _SPACE_FRAMES: Final = "frame-ancestors 'self' https://huggingface.co"
 
@@ -245,7 +245,7 @@ class RequestFilter:
                     headers["Access-Control-Allow-Origin"] = "*"
                     headers["Access-Control-Expose-Headers"] = _OTHERS_READ
                 if kind is Kind.FILE:
-                    headers.update(_PRIVATE_FILE)
+                    headers.update(SHARED_HEADERS)
                 elif kind is not Kind.LOOKS:
                     headers.setdefault("Cache-Control", "no-store")
                 if headers.get("content-type", "").startswith("text/html"):

@@ -26,8 +26,7 @@ from hunyuan_ui.ui.price_texts import build_price_route, job_json
 from hunyuan_ui.ui.prompt_panel import build_prompt_route
 from hunyuan_ui.ui.variations import LOOKED_BACK, click_of, is_whole
 from hunyuan_ui.ui.views import as_json, next_poll_s
-from hunyuan_ui.ui.visitor import token_sent
-from hunyuan_ui.words import words_for
+from hunyuan_ui.ui.visitor import say_for, token_sent
 
 JOBS: Final = "/gradio_api/hunyuan/jobs"
 ALLOWANCE: Final = "/gradio_api/hunyuan/allowance"
@@ -70,7 +69,7 @@ class JobPages:
         views = await self._runner.active(visitor)
         are_together = any(view.job.in_click for view in views)
         known = await self._runner.jobs(visitor, limit=LOOKED_BACK) if are_together else []
-        say = words_for(request.cookies, request.headers)
+        say = say_for(request)
         jobs = [{**as_json(view, say), **_click(view.job, known)} for view in views]
         return json_answer({"jobs": jobs, "next_poll_s": next_poll_s(views)})
 
@@ -87,12 +86,12 @@ class JobPages:
             if request.headers.get(EXPECTED_HEADER):
                 return json_answer({})
             raise
-        say = words_for(request.cookies, request.headers)
+        say = say_for(request)
         return json_answer({**job_json(view, self._runner, say), **_click(view.job, known)})
 
     async def allowance(self, request: Request) -> Response:
         """Return what is left of the visitor's limits, and which credentials of theirs the server has."""
-        visitor, say = self._visitor(request), words_for(request.cookies, request.headers)
+        visitor, say = self._visitor(request), say_for(request)
         await self._runner.recall(visitor)
         left = await allowances(self._runner, visitor, say)
         return json_answer({"allowance": left, **held_by(self._runner, visitor)})

@@ -21,8 +21,8 @@ from hunyuan_ui.ui.served_files import download_name, named_by
 SERVED: Final = "/gradio_api/file={path:served}.{kind}"  # in place of Gradio's own route, which is closed
 
 # A deleted video must not remain in a browser's cache, so each use revalidates it.
-_SHARED_HEADERS: Final = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
-FILE_HEADERS: Final = {**_SHARED_HEADERS, "Cross-Origin-Resource-Policy": "same-origin"}
+SHARED_HEADERS: Final = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
+FILE_HEADERS: Final = {**SHARED_HEADERS, "Cross-Origin-Resource-Policy": "same-origin"}
 _TYPES: Final = {**{name: kind.mime for name, kind in BY_SUFFIX.items()}, ".webp": "image/webp", ".png": "image/png"}
 
 
@@ -50,7 +50,7 @@ class VideoFiles:
         """Return the video at an address that the API has returned."""
         job = await self._runner.videos.opened(*named_by("{path}.{kind}".format(**request.path_params)))
         path = await self._runner.videos.video(job)
-        return await _file(request, job, path, path.suffix, headers=_SHARED_HEADERS)
+        return await _file(request, job, path, path.suffix, headers=SHARED_HEADERS)
 
     async def poster(self, request: Request) -> Response:
         """Return the poster."""

@@ -68,14 +68,14 @@ def visitor_of(request: gr.Request, stored: object, runner: JobRunner) -> Visito
     return runner.visitor(token_of(request, stored, runner.settings), address_of(request))
 
 
-def say_for(request: gr.Request | None) -> Words:
-    """Return the words in the language of the visitor behind an event."""
+def say_for(request: gr.Request | Request | None) -> Words:
+    """Return the words in the language of the visitor behind a request or an event."""
     if request is None:
         return words()
     return words_for(cast("Any", request).cookies, headers_of(request))
 
 
-def headers_of(request: gr.Request | None) -> Mapping[str, str]:
+def headers_of(request: gr.Request | Request | None) -> Mapping[str, str]:
     """Return the headers of a call; none if the event has no request."""
     return {} if request is None else cast("Mapping[str, str]", cast("Any", request).headers)
 

@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:  # startup messages must not wait for these imports
     from hunyuan_ui.errors import HunyuanUIError, Reason
+    from hunyuan_ui.estimate import Estimate
     from hunyuan_ui.job import Job, JobProblem
     from hunyuan_ui.request import VideoRequest
 
@@ -59,19 +60,6 @@ _OF_SERVER: Final = (
 CENT_USD: Final = 0.01
 _HAIR: Final = 6  # digits of a cent that are more than a sum's own error
 SOON_HOURS_S: Final = 5400  # above this, durations are shown in hours
-
-
-class Priced(Protocol):
-    """Expected seconds for one video, and expected and maximum US dollars."""
-
-    @property
-    def seconds(self) -> float: ...
-
-    @property
-    def cost_usd(self) -> float: ...
-
-    @property
-    def high_usd(self) -> float: ...
 
 
 class Listed(Protocol):
@@ -199,7 +187,7 @@ class Words:
             return self("time.range", low=self.duration(low_s), high=self.duration(high_s))
         return self(f"time.{high_unit}", count=low if low == high else self("time.range", low=low, high=high))
 
-    def generate_label(self, estimate: Priced, *, is_preview: bool, count: int = 1) -> str:
+    def generate_label(self, estimate: Estimate, *, is_preview: bool, count: int = 1) -> str:
         """Return the button's label with time and price.
 
         Args:
@@ -225,7 +213,7 @@ class Words:
         """Format US dollars."""
         return self["price.under_cent"] if 0 < usd < CENT_USD else f"${usd:,.2f}"
 
-    def price(self, estimate: Priced, count: int = 1) -> str:
+    def price(self, estimate: Estimate, count: int = 1) -> str:
         """Format the price of videos that are still to be made."""
         return self.price_of(*shown_sum([(estimate.cost_usd, estimate.high_usd)] * count))
 
