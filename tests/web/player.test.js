@@ -71,7 +71,7 @@ test("only the end of the video that is shown takes it away", async () => {
     ["another", "a.mp4"],
     ["a", undefined],
   ]) {
-    browser.emit("gone", id);
+    browser.emit("deleted", id);
     await settled();
     assert.equal(shown(), left);
   }

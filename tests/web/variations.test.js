@@ -41,36 +41,34 @@ test("only those that can still be cancelled are", () => {
   assert.deepEqual(heard, [["cancel", ["c"]]]);
 });
 
-for (const end of ["deleted", "gone"])
-  test(`a video that is ${end} leaves its place, and the last one is not shown alone`, () => {
-    browser.emit(end, "another");
-    assert.equal(heard.length, 0);
-    browser.emit(end, "b");
-    assert.deepEqual(heard, [["together", ["a", "c"]]]);
-    assert.equal(part.part("tiles").children.length, 2);
-    browser.emit(end, "a");
-    assert.deepEqual(heard.at(-1), ["together", []]);
-    assert.ok(!isShown());
-  });
+test("a video that is deleted leaves its place, and the last one is not shown alone", () => {
+  browser.emit("deleted", "another");
+  assert.equal(heard.length, 0);
+  browser.emit("deleted", "b");
+  assert.deepEqual(heard, [["together", ["a", "c"]]]);
+  assert.equal(part.part("tiles").children.length, 2);
+  browser.emit("deleted", "a");
+  assert.deepEqual(heard.at(-1), ["together", []]);
+  assert.ok(!isShown());
+});
 
-for (const end of ["deleted", "gone"])
-  test(`the first of a comparison is no longer that once it is ${end}, and stays it when another is`, () => {
-    const isFirst = (at) => tile(at).querySelector("[data-do=compare]").getAttribute("aria-pressed");
-    browser.emit("jobs", [done("a"), done("b"), done("c")]);
-    compare(0);
-    browser.emit(end, "c");
-    assert.deepEqual([isFirst(0), isFirst(1)], ["true", "false"]);
-    browser.emit("click", CLICK);
-    browser.emit(end, "a");
-    assert.deepEqual([isFirst(0), isFirst(1), part.part("line").textContent], ["false", "false", ""]);
-    compare(0);
-    assert.deepEqual(
-      heard.filter(([name]) => name === "compare"),
-      [],
-    );
-    browser.emit("ready", video("d"));
-    assert.equal(part.part("line").textContent, "");
-  });
+test("the first of a comparison is no longer that once it is deleted, and stays it when another is", () => {
+  const isFirst = (at) => tile(at).querySelector("[data-do=compare]").getAttribute("aria-pressed");
+  browser.emit("jobs", [done("a"), done("b"), done("c")]);
+  compare(0);
+  browser.emit("deleted", "c");
+  assert.deepEqual([isFirst(0), isFirst(1)], ["true", "false"]);
+  browser.emit("click", CLICK);
+  browser.emit("deleted", "a");
+  assert.deepEqual([isFirst(0), isFirst(1), part.part("line").textContent], ["false", "false", ""]);
+  compare(0);
+  assert.deepEqual(
+    heard.filter(([name]) => name === "compare"),
+    [],
+  );
+  browser.emit("ready", video("d"));
+  assert.equal(part.part("line").textContent, "");
+});
 
 test("the second that is chosen is compared with the first, and a new click begins without one", () => {
   browser.emit("jobs", [done("a"), done("b"), done("c")]);

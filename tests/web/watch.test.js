@@ -139,9 +139,9 @@ test("a job that ends unwatched does not take the place of what is shown", async
   await one("a", done("a"));
   assert.deepEqual(heard, []);
   assert.equal(card.part("ready").hidden, false);
-  browser.emit("gone", "another");
+  browser.emit("deleted", "another");
   assert.equal(card.part("ready").hidden, false);
-  browser.emit("gone", "a");
+  browser.emit("deleted", "a");
   assert.equal(card.part("ready").hidden, true);
 });
 

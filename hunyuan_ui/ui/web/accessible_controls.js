@@ -1,7 +1,7 @@
 // Accessibility of Gradio's own controls: group names, arrow keys, names in this page's language, right-to-left text,
 // and the state of accordions. Gradio sometimes rerenders and renames them, so each change is checked.
 
-import { words } from "./language.js";
+import { filled, words } from "./language.js";
 
 function set(element, name, value) {
   if (element && element.getAttribute(name) !== value) element.setAttribute(name, value);
@@ -21,7 +21,7 @@ function nameSlider(block) {
   for (const input of block.querySelectorAll("input[type=number], input[type=range]")) set(input, "aria-label", title);
   const reset = block.querySelector(".reset-button");
   if (!reset) return;
-  set(reset, "aria-label", words.reset.replace("{name}", title));
+  set(reset, "aria-label", filled("reset", { name: title }));
 }
 
 function complete(form) {

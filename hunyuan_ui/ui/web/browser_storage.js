@@ -37,7 +37,7 @@ export const kept = storeIn(() => localStorage);
 const session = storeIn(() => sessionStorage);
 
 // For the lifetime of a tab; its history entry survives a reload even if nothing else is stored.
-export const DIALOG = "hunyuan_dialog"; // what has a name like this belongs to a single entry (back.js)
+export const DIALOG = "hunyuan_dialog"; // what has a name like this belongs to a single entry (back_button.js)
 const isOfTab = (/** @type {[string, any]} */ [name]) => name.startsWith("hunyuan_") && !name.startsWith(DIALOG);
 const entry = () => attempt(() => history.state) || {};
 let carried = Object.entries(entry()).filter(isOfTab);
@@ -143,7 +143,11 @@ export function identified(token) {
   login = token === visitor() ? "" : token.slice(0, 8);
 }
 
-const parsed = (text) => attempt(() => JSON.parse(text)) || {};
+/** Return the object of a JSON text; null for anything else. */
+export function objectIn(text) {
+  const found = attempt(() => JSON.parse(text));
+  return typeof found === "object" && !Array.isArray(found) ? found : null;
+}
 
 /**
  * Make what was written in this tab before the login, or before the server has told of it, this login's own.
@@ -151,10 +155,10 @@ const parsed = (text) => attempt(() => JSON.parse(text)) || {};
  * @param {string} text Its property that is empty if nothing was written.
  */
 export function takeOver(name, text) {
-  const written = parsed(tab.get(name));
+  const written = objectIn(tab.get(name));
   if (!login) return;
   tab.remove(name);
-  if (written[text]) tab.set(ofMe(name), JSON.stringify({ ...parsed(tab.get(ofMe(name))), ...written }));
+  if (written?.[text]) tab.set(ofMe(name), JSON.stringify({ ...objectIn(tab.get(ofMe(name))), ...written }));
 }
 
 const isOfTabAlone = () => isByAddress && !login;

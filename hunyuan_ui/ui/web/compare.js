@@ -206,6 +206,6 @@ export function compare({ element, props }) {
     video.addEventListener("loadeddata", () => say(""));
   }
   on("compare", open);
-  for (const end of ["deleted", "gone"]) on(end, (id) => compared.some((one) => one.id === id) && dialog.close());
+  on("deleted", (id) => compared.some((one) => one.id === id) && dialog.close());
   openAfterReload(dialog);
 }

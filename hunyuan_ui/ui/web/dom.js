@@ -214,9 +214,15 @@ export function keepingTop(area, change) {
   requestAnimationFrame(() => requestAnimationFrame(() => (style.overflowAnchor = "")));
 }
 
+/** Return the id of the element of a request's field. */
+export const fieldId = (field) => `field-${field.replaceAll("_", "-")}`;
+
+/** @returns {HTMLTextAreaElement | null} */
+export const promptBox = () => document.querySelector("#field-prompt textarea");
+
 /** Call `act` with a field's control. Gradio renders the content of an accordion only once it is open. */
 export function withControl(field, act, triesLeft = FOLD_TRIES) {
-  const control = document.getElementById(`field-${field.replaceAll("_", "-")}`);
+  const control = document.getElementById(fieldId(field));
   /** @type {HTMLElement | null} */
   const fold = document.querySelector("#advanced > button");
   if (control?.offsetParent) act(control, control.querySelector("textarea, input"));

@@ -1,6 +1,7 @@
 // The form's content, kept in the tab: over a reload, another language, a crash, a restart of the server.
 
-import { ofMe, tab, takeOver } from "./browser_storage.js";
+import { objectIn, ofMe, tab, takeOver } from "./browser_storage.js";
+import { promptBox } from "./dom.js";
 
 const DRAFT = "hunyuan_draft";
 const KEEP_AFTER_MS = 100;
@@ -15,19 +16,6 @@ export function draftIn(text, now) {
   const kept = objectIn(text);
   return kept && Object.fromEntries(Object.entries(kept).filter(([name, value]) => typeof value === typeof now[name]));
 }
-
-function objectIn(text) {
-  let kept;
-  try {
-    kept = JSON.parse(text || "null");
-  } catch {
-    return null;
-  }
-  return typeof kept === "object" && !Array.isArray(kept) ? kept : null;
-}
-
-/** @returns {HTMLTextAreaElement | null} */
-const promptBox = () => document.querySelector("#field-prompt textarea");
 
 /**
  * Return the draft's storage.

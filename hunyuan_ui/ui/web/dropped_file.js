@@ -3,17 +3,17 @@
 import { kindOf } from "./batch_state.js";
 import { goToField } from "./dom.js";
 import { emit } from "./events.js";
-import { words } from "./language.js";
+import { RANDOM_SEED } from "./form_values.js";
+import { filled, words } from "./language.js";
 import { settingsIn } from "./mp4_settings.js";
 import { ask } from "./server.js";
 
-const RANDOM_SEED = -1;
 const MOST_ASKED = 3; // texts of one file that may be settings of this app
 const LEFT_AFTER_MS = 800; // browsers say every 50 to 550 ms that files are over a page
 
 function withoutOwn({ isVideo, isCut, program }) {
   if (!isVideo) return words["gallery.not_mp4"];
-  if (program) return words["gallery.of_program"].replace("{program}", program);
+  if (program) return filled("gallery.of_program", { program });
   if (program === "") return words["gallery.of_another"];
   return words[isCut ? "gallery.cut_short" : "gallery.no_settings"];
 }

@@ -3,11 +3,11 @@
 
 import { completeControls } from "./accessible_controls.js";
 import { identified, settledVisitor, visitor } from "./browser_storage.js";
-import { node } from "./dom.js";
+import { fieldId, node } from "./dom.js";
 import { createDraft } from "./draft.js";
 import { emit, on, onReturn } from "./events.js";
 import { createPriceQuestion } from "./form_price.js";
-import { agreedPrice, createFormValues } from "./form_values.js";
+import { agreedPrice, createFormValues, RANDOM_SEED } from "./form_values.js";
 import { keepLabel, label } from "./generate_button.js";
 import { words } from "./language.js";
 import { onTyping } from "./number_input.js";
@@ -16,7 +16,6 @@ import { arrived, request, visitorIs } from "./server.js";
 const ATTACH_AGAIN_MS = 3000;
 const ATTACHED_WITHIN_MS = 15000;
 const REFRESH_AFTER_MS = 1000;
-const RANDOM_SEED = -1;
 const COLLECTED_WITHIN_MS = 50;
 const PRICE_WITHIN_MS = 8000; // maximum wait of a click for a pending price
 
@@ -312,8 +311,7 @@ export function form({ element, props, trigger, watch }) {
   element.append(line);
   completeControls();
   keepLabel();
-  const numbers = priced.map((name) => `field-${name.replaceAll("_", "-")}`);
-  onTyping(["shape", "size", "quality", "variations", ...numbers], draft.keepSoon, hidePrice);
+  onTyping(["shape", "size", "quality", "variations", ...priced.map(fieldId)], draft.keepSoon, hidePrice);
   window.addEventListener("pagehide", draft.keepLastLetters);
   on("leaving", draft.keepLastLetters);
   on("failed", (what) => what === "load" && setTimeout(trigger, ATTACH_AGAIN_MS, "attach"));

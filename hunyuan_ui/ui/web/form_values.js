@@ -1,5 +1,6 @@
 // Values of the form's choices, and the form that a price belongs to.
 
+export const RANDOM_SEED = -1;
 const CENT_USD = 0.01;
 const SIDES = ["width", "height"];
 

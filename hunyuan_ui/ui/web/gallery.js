@@ -255,7 +255,7 @@ export function gallery({ element, props }) {
     moved();
     choice.keep((video) => !deletions.has(video.id));
     const text = waiting.length === 1 ? "gallery.deleted" : "gallery.deleted_several";
-    part("undo-text").textContent = waiting.length ? words[text].replace("{count}", waiting.length) : "";
+    part("undo-text").textContent = waiting.length ? filled(text, { count: waiting.length }) : "";
     const isUsed = part("undoing").contains(document.activeElement);
     part("undoing").hidden = !waiting.length;
     const isMore = waiting.length > undoable;
@@ -271,7 +271,10 @@ export function gallery({ element, props }) {
   async function erase(videos) {
     const ids = videos.map(({ id }) => id);
     const answer = await (ids.length > 1 ? eraseSeveral(ids) : eraseOne(ids[0]));
-    for (const id of answer.gone) emit("deleted", id);
+    for (const id of answer.gone) {
+      emit("deleted", id);
+      otherTabs.postMessage(id);
+    }
     if (answer.gone.length < ids.length) say(answer.problem || words["gallery.delete_unanswered"], true);
     return answer.gone;
   }
@@ -391,14 +394,8 @@ export function gallery({ element, props }) {
   });
   for (const news of ["done", "list-ended"]) on(news, lookForNews);
   on("delete", (video) => deletions.add([video]));
-  on("deleted", (id) => {
-    forget(id);
-    otherTabs.postMessage(id);
-  });
-  otherTabs.addEventListener("message", ({ data }) => {
-    forget(data);
-    emit("gone", data);
-  });
+  on("deleted", forget);
+  otherTabs.addEventListener("message", ({ data }) => emit("deleted", data));
   on("show", (id) => openById(id));
   on("step", (id) => openById(id, step));
   on("closed", closed);

@@ -1,7 +1,7 @@
 // The reason of a refused click, the field that caused it, and the credential that is missing to pay: it is requested
 // next to the button, and once valid the click is resent.
 
-import { fill, keepingFocus, onSecret, piecesOf, showText, withControl } from "./dom.js";
+import { fieldId, fill, keepingFocus, onSecret, piecesOf, showText, withControl } from "./dom.js";
 import { emit, on, onReturn } from "./events.js";
 import { words } from "./language.js";
 import { steady } from "./misdirected_press.js";
@@ -161,7 +161,7 @@ export function notice({ element, props, watch }) {
   onReturn(() => endsWith.includes("day") && dayOf(shownAt) !== dayOf(serverNow()) && show(""));
   on("paid-anew", (payment) => !cause && !isStillAsked(payment) && show(""));
   document.addEventListener("input", ({ target }) => {
-    if (cause && target instanceof Element && target.closest(`#field-${cause.replaceAll("_", "-")}`)) show("");
+    if (cause && target instanceof Element && target.closest(`#${fieldId(cause)}`)) show("");
   });
   watch("value", () => {
     const value = props.value || {};

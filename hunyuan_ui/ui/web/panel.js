@@ -1,7 +1,7 @@
 // Help under the prompt: words to append, hints, and the suggested improvement.
 
 import { asToolbar } from "./accessible_controls.js";
-import { button, fill, node, piecesOf } from "./dom.js";
+import { button, fill, node, piecesOf, promptBox } from "./dom.js";
 import { emit, on, onReturn } from "./events.js";
 import { words } from "./language.js";
 import { request } from "./server.js";
@@ -11,12 +11,10 @@ const REST_MS = 350;
 const HEARD_AFTER_MS = 1200;
 const MOST_HINTS = 2;
 
-/** @returns {HTMLTextAreaElement | null} */
-const box = () => document.querySelector("#field-prompt textarea");
-const text = () => box()?.value || "";
+const text = () => promptBox()?.value || "";
 
 function write(wished) {
-  const written = box();
+  const written = promptBox();
   if (!written) return;
   written.value = wished;
   for (const name of ["input", "change"]) written.dispatchEvent(new Event(name, { bubbles: true }));
@@ -88,7 +86,7 @@ export function panel({ element, props }) {
     if (form)
       emit("settings", { settings: form.before, isRandom: form.before.is_random, since: form.after, isUndo: true });
     else write(before);
-    box()?.focus({ preventScroll: true });
+    promptBox()?.focus({ preventScroll: true });
   }
 
   function show(found) {
@@ -141,7 +139,7 @@ export function panel({ element, props }) {
       }),
     );
     part("proposal").hidden = false;
-    if (document.activeElement !== box()) part("accept").focus({ preventScroll: true });
+    if (document.activeElement !== promptBox()) part("accept").focus({ preventScroll: true });
     part("proposal").scrollIntoView({ block: "nearest" });
   }
 
@@ -189,7 +187,8 @@ export function panel({ element, props }) {
   part("undo").addEventListener("click", takeBack);
   // A browser's own undo ends at a text that a script has set.
   document.addEventListener("keydown", (event) => {
-    if (event.target !== box() || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.key !== "z") return;
+    if (event.target !== promptBox() || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.key !== "z")
+      return;
     showUndo();
     if (part("undo").hidden) return;
     event.preventDefault();
@@ -210,7 +209,7 @@ export function panel({ element, props }) {
   on("prompt", (typed) => {
     showUndo();
     negative = typed.negative;
-    const written = box();
+    const written = promptBox();
     if (written) written.lang = languageOf(typed.prompt || written.placeholder);
     clearTimeout(rest);
     rest = setTimeout(look, REST_MS);

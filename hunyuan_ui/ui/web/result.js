@@ -11,7 +11,7 @@ import { showWritten } from "./text_language.js";
 export function onShown(props, watch, show, forget) {
   const opened = () => props.value?.id && show(props.value);
   on("ready", show);
-  for (const end of ["deleted", "gone"]) on(end, forget);
+  on("deleted", forget);
   watch("value", opened);
   opened();
 }

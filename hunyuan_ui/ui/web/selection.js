@@ -2,7 +2,7 @@
 
 import { node } from "./dom.js";
 import { emit } from "./events.js";
-import { words } from "./language.js";
+import { filled, words } from "./language.js";
 import { fileOf } from "./server.js";
 
 const BETWEEN_DOWNLOADS_MS = 400; // a browser drops simultaneous ones
@@ -65,7 +65,7 @@ export function createChoice(element, part, does) {
       if (isOn) button.setAttribute("aria-pressed", String(isChosen));
       else button.removeAttribute("aria-pressed");
     }
-    part("count").textContent = words["gallery.chosen"].replace("{count}", String(chosen.length));
+    part("count").textContent = filled("gallery.chosen", { count: chosen.length });
     part("chosen").hidden = !isOn || isPair || !chosen.length;
     part("compare").disabled = chosen.length !== 2;
     if (isOn) does.say(words[isPair ? "gallery.choose_second" : "gallery.choose_some"]);

@@ -1,7 +1,7 @@
 // Requests to the server, and addresses of finished videos.
 
 import { keeping as browserKeeping, holdLanguage, visitor } from "./browser_storage.js";
-import { language, words } from "./language.js";
+import { filled, language } from "./language.js";
 import { noteTime } from "./wake_up.js";
 
 const BASE = "gradio_api/hunyuan";
@@ -81,7 +81,7 @@ export async function ask(path, options) {
   // An intermediary, such as a proxy with its own limits, responds without this page's JSON.
   return request(path, options).catch(({ status }) => ({
     isOk: false,
-    problem: status ? words.foreign_status.replace("{status}", status) : null,
+    problem: status ? filled("foreign_status", { status }) : null,
   }));
 }
 

@@ -199,7 +199,7 @@ export function variations({ element, props, watch }) {
   on("covered", () => {
     for (const { piece } of tiles) piece("video")?.pause();
   });
-  for (const end of ["deleted", "gone"]) on(end, forget);
+  on("deleted", forget);
   watch("value", open);
   open();
 

@@ -5,7 +5,7 @@ import { addressedVideo, setQuery } from "./browser_storage.js";
 import { frameOf, timeOf } from "./compare_sync.js";
 import { fill, goToField, hold, loadFile, node, piecesOf, prefersCalm, unload } from "./dom.js";
 import { emit, on } from "./events.js";
-import { words } from "./language.js";
+import { filled, words } from "./language.js";
 import { onMenu } from "./menu.js";
 import { sayWhyUnplayed } from "./playback_failure.js";
 import { fileOf, filesOf, sizeText, timeText } from "./server.js";
@@ -15,15 +15,9 @@ const EXPORT_WITHIN_MS = 120000;
 
 /** Return the bytes of a finished export, which the browser caches for its download. */
 async function sizeOf(url) {
-  const abort = new AbortController();
-  const deadline = setTimeout(() => abort.abort(), EXPORT_WITHIN_MS);
-  try {
-    const answer = await fetch(url, { signal: abort.signal });
-    if (!answer.ok) throw new Error((await answer.json())?.problem || "");
-    return (await answer.blob()).size;
-  } finally {
-    clearTimeout(deadline);
-  }
+  const answer = await fetch(url, { signal: AbortSignal.timeout(EXPORT_WITHIN_MS) });
+  if (!answer.ok) throw new Error((await answer.json())?.problem || "");
+  return (await answer.blob()).size;
 }
 
 export function viewer({ element, props }) {
@@ -180,7 +174,7 @@ export function viewer({ element, props }) {
   }
 
   function ready(url, bytes) {
-    offerFile(url, words["export.save"].replace("{size}", sizeText(bytes)));
+    offerFile(url, filled("export.save", { size: sizeText(bytes) }));
     say("");
     part("save").focus();
   }
@@ -197,8 +191,8 @@ export function viewer({ element, props }) {
 
   fill(element, words);
   options("change", ["", ...props.value.fields], (name) => words[name ? `field.${name}` : "viewer.change"]);
-  options("side", props.value.sides, (side) => words["export.side_px"].replace("{side}", side));
-  options("rate", props.value.rates, (rate) => words["export.rate_fps"].replace("{rate}", rate));
+  options("side", props.value.sides, (side) => filled("export.side_px", { side }));
+  options("rate", props.value.rates, (rate) => filled("export.rate_fps", { rate }));
   part("side").value = props.value.sides[1];
   part("rate").value = props.value.rates[1];
 
@@ -242,7 +236,7 @@ export function viewer({ element, props }) {
   player.addEventListener("error", () => sayWhyUnplayed(player, video, sayUnplayed, load));
   player.addEventListener("loadeddata", () => sayUnplayed(""));
   for (const change of ["seeking", "play"]) player.addEventListener(change, leaveFrame);
-  for (const end of ["deleted", "gone"]) on(end, forget);
+  on("deleted", forget);
   on("listed", () => {
     if (!dialog.open) return;
     showNeighbours();

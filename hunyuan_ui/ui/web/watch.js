@@ -343,7 +343,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     if (!ids.length) sent = null;
   });
   on("cancel", (ids) => cancel(...ids));
-  for (const end of ["deleted", "gone"]) on(end, (id) => id === ready?.id && hideReady());
+  on("deleted", (id) => id === ready?.id && hideReady());
   onReturn(() => {
     if (!focus) setTitle("");
     poll();
