@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final, cast
 from urllib.parse import urljoin, urlsplit
 
-from hunyuan_ui.endpoint.named_cost import DEEPEST, cost_header, ends, named_cost
+from hunyuan_ui.endpoint.named_cost import DEEPEST, cost_header, first_and_last, named_cost
 from hunyuan_ui.file_type import BY_SUFFIX
 
 MODEL: Final = "hunyuan-video"
@@ -272,9 +272,9 @@ def names(fields: Mapping[str, object], request_id: str) -> bool:
 
 
 def _levels(fields: Mapping[str, object]) -> list[Mapping[str, object]]:
-    outer = dict(ends(fields.items()))
+    outer = dict(first_and_last(fields.items()))
     inner = filter(None, (_object(value) for name, value in outer.items() if _bare(name) in ENVELOPES))
-    return [outer, *(dict(ends(one.items())) for one in inner)]
+    return [outer, *(dict(first_and_last(one.items())) for one in inner)]
 
 
 def _object(value: object) -> Mapping[str, object] | None:
@@ -409,10 +409,10 @@ def _texts_within(value: object, depth: int = 0) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
-        for item in ends(cast("list[object]", value)):
+        for item in first_and_last(cast("list[object]", value)):
             yield from _texts_within(item, depth + 1)
     elif isinstance(value, Mapping):
-        for name, item in ends(cast("Mapping[str, object]", value).items()):
+        for name, item in first_and_last(cast("Mapping[str, object]", value).items()):
             if not _NOT_MADE.search(name):
                 yield from _texts_within(item, depth + 1)
 
@@ -450,7 +450,7 @@ def _urls_in(value: object, base: str, depth: int = 0) -> Iterator[str]:
         else:
             yield from _urls_in_text(text, base, depth)
     elif isinstance(value, list):
-        for item in ends(cast("list[object]", value)):
+        for item in first_and_last(cast("list[object]", value)):
             yield from _urls_in(item, base, depth + 1)
     elif isinstance(value, Mapping):
         inner = cast("Mapping[str, Any]", value)

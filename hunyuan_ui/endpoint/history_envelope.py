@@ -107,10 +107,10 @@ def _is_doubtful(field: _Field) -> bool:
         return not (number == 0 or (name == "status" and number == 1) or 200 <= number < 300)
     if _STATES.fullmatch(name) and isinstance(item, (str, bool)):
         return _WELL.fullmatch(str(item)[:80].strip().lower()) is None
-    return _MESSAGES.fullmatch(name) is not None and any(map(_tells_of_trouble, _texts_in(item)))
+    return _MESSAGES.fullmatch(name) is not None and any(map(_reports_trouble, _texts_in(item)))
 
 
-def _tells_of_trouble(message: str) -> bool:
+def _reports_trouble(message: str) -> bool:
     normalised = " ".join(re.findall(r"\w+", message[:300].lower()))
     if _NOTHING.fullmatch(normalised):
         return False

@@ -94,7 +94,7 @@ def _costs_in(value: object, *, in_parts: bool) -> Iterator[float]:
     """
     level, spare = [value], _MOST_VALUES
     for _ in range(DEEPEST + 1):
-        fields = list(ends(field for item in level for field in _fields_of(item)))
+        fields = list(first_and_last(field for item in level for field in _fields_of(item)))
         for name, item in fields:
             if is_cost(name) and spare > 0:
                 spare -= _size(item, spare)
@@ -110,7 +110,7 @@ def _fields_of(value: object) -> Iterable[tuple[str, object]]:
     return cast("dict[str, object]", value).items() if isinstance(value, dict) else ()
 
 
-def ends(fields: Iterable[_T]) -> Iterator[_T]:
+def first_and_last(fields: Iterable[_T]) -> Iterator[_T]:
     """Yield the first and the last fields of a level with very many."""
     left = iter(fields)
     yield from islice(left, _MOST_FIELDS)

@@ -17,7 +17,7 @@ from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.contract import Accepted, Metrics, RemoteResult, RemoteState, RemoteStatus
 from hunyuan_ui.endpoint.embedded_video import embedded_video
 from hunyuan_ui.endpoint.http import REDIRECTS
-from hunyuan_ui.endpoint.named_cost import ends, is_cost
+from hunyuan_ui.endpoint.named_cost import first_and_last, is_cost
 from hunyuan_ui.endpoint.retry_after import retry_after_s
 from hunyuan_ui.errors import (
     AuthenticationError,
@@ -120,7 +120,7 @@ class Answer:
         if self.fields is not None:
             return [self.fields]
         value = self._parsed
-        items = ends(cast("list[object]", value)) if isinstance(value, list) else ()
+        items = first_and_last(cast("list[object]", value)) if isinstance(value, list) else ()
         return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, dict)]
 
     @property
@@ -133,7 +133,7 @@ class Answer:
         body = _both_ends(self.body)
         body = body if _JSON_BEGUN.match(body.lstrip()) else b"\n".join(_EVENT.findall(body))
         found: list[Mapping[str, Any]] = []
-        for field_ in ends(_FIELD.finditer(body)):
+        for field_ in first_and_last(_FIELD.finditer(body)):
             name, text, number = ((part or b"").decode("utf-8", "replace") for part in field_.groups())
             # A number at the very end may be cut off: too little for an id, while a cost is compared with the expected.
             if text or field_.end() < len(body) or is_cost(name):

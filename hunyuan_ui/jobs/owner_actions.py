@@ -82,7 +82,7 @@ class OwnerActions:
         _require_owner(visitor)
         return await self._services.reads(self._services.ledger.unknown)
 
-    async def everything(self, visitor: Visitor, *, limit: int = 200) -> list[Job]:
+    async def all_jobs(self, visitor: Visitor, *, limit: int = 200) -> list[Job]:
         """Return the jobs of all visitors, newest first."""
         _require_owner(visitor)
         return await self._services.reads(self._services.ledger.jobs, None, limit=limit)

@@ -124,4 +124,4 @@ EXAMPLES: Final[tuple[Example, ...]] = (
 )
 
 # Shown in the place of the video: as many as the page has room for (ui/web/watch.html).
-SIGHTS: Final = EXAMPLES[:6]
+SHOWCASE: Final = EXAMPLES[:6]

@@ -23,7 +23,7 @@ from hunyuan_ui.ui.form import FIELDS
 from hunyuan_ui.ui.page_json import guarded, json_answer, json_body
 from hunyuan_ui.ui.payment import named_payer
 from hunyuan_ui.ui.video_files import FILE_HEADERS
-from hunyuan_ui.ui.views import cut
+from hunyuan_ui.ui.views import shortened
 from hunyuan_ui.ui.visitor import (
     KEY_HEADER,
     VISITOR_HEADER,
@@ -352,7 +352,7 @@ def _shown(row: Mapping[str, Any], say: Words) -> dict[str, Any]:
         "row": row["row"],
         "status": status,
         "state": say[key],
-        "prompt": cut(row["prompt"]),
+        "prompt": shortened(row["prompt"]),
         "time": None if seconds is None else say.duration(seconds),
         "price": None if about is None else say.price_of(about, row["most_usd"]),
     }

@@ -20,7 +20,7 @@ from hunyuan_ui.ui.error_boundary import Event, page_event
 from hunyuan_ui.ui.html_part import part
 from hunyuan_ui.ui.owner_csv import corrections_of, csv_of, utc
 from hunyuan_ui.ui.owner_days import DAYS, axis_of, days_of
-from hunyuan_ui.ui.views import cut
+from hunyuan_ui.ui.views import shortened
 from hunyuan_ui.ui.visitor import say_for, visitor_of
 from hunyuan_ui.words import Words
 
@@ -163,7 +163,7 @@ class OwnerEvents:
         actions, public_id = self._runner.owner, self._runner.videos.public_id
 
         listed = [*await actions.unknown(visitor), *await actions.doubtful(visitor)]
-        listed += await actions.everything(visitor, limit=MOST_SHOWN)
+        listed += await actions.all_jobs(visitor, limit=MOST_SHOWN)
         return next((job.id for job in listed if public_id(job) == shown), "")
 
     async def _owner_page(self, owner: Visitor, say: Words, count: int) -> dict[str, Any]:
@@ -199,7 +199,7 @@ class OwnerEvents:
         actions = self._runner.owner
         days, summed = days_of(await actions.days(owner, count=DAYS), say)
         return _Read(
-            jobs=await actions.everything(owner, limit=count + 1),
+            jobs=await actions.all_jobs(owner, limit=count + 1),
             unknown=await actions.unknown(owner),
             doubtful=await actions.doubtful(owner),
             days=days,
@@ -250,7 +250,7 @@ class OwnerEvents:
             width, height = job.request.real_size
             size = say.joined([size, say("owner.asked", width=width, height=height, frames=job.request.video_length)])
         # On a public run a visitor's prompt is not shown to the owner.
-        return size if self._runner.settings.is_public else f"{size} · {cut(job.request.prompt)}"
+        return size if self._runner.settings.is_public else f"{size} · {shortened(job.request.prompt)}"
 
     def _acts(self, job: Job, **can: bool) -> dict[str, Any]:
         """Return the possible actions on a job, and its public id."""
@@ -281,7 +281,7 @@ class OwnerEvents:
         return job.status is JobStatus.DONE and is_own
 
     async def _csv(self, owner: Visitor) -> str:
-        jobs = await self._runner.owner.everything(owner, limit=JOBS_EXPORTED)
+        jobs = await self._runner.owner.all_jobs(owner, limit=JOBS_EXPORTED)
         public_id = self._runner.videos.public_id
         return await asyncio.to_thread(csv_of, jobs, public_id, with_prompts=not self._runner.settings.is_public)
 

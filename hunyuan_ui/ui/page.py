@@ -11,7 +11,7 @@ import gradio as gr
 from hunyuan_ui.jobs import JobRunner
 from hunyuan_ui.jobs.engine_jobs import fields_set_at_engine
 from hunyuan_ui.local_addresses import in_address
-from hunyuan_ui.prompt_help.examples import SIGHTS
+from hunyuan_ui.prompt_help.examples import SHOWCASE
 from hunyuan_ui.request import SIZE_MULTIPLE
 from hunyuan_ui.settings import Settings
 from hunyuan_ui.ui.api import declare_api
@@ -151,8 +151,8 @@ def _place(runner: JobRunner) -> Page:
             player = part("player", "draw", files=player_files())
             result = part("result")
             together = part("variations")
-            sights = [one.key for one in SIGHTS]
-            watch = part("watch", "cancel", "look_again", "try_again", "ended", sights=sights)
+            showcase = [one.key for one in SHOWCASE]
+            watch = part("watch", "cancel", "look_again", "try_again", "ended", showcase=showcase)
     return Page(
         form=form,
         who=who,

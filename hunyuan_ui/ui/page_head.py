@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Route
 
-from hunyuan_ui.prompt_help.examples import SIGHTS
+from hunyuan_ui.prompt_help.examples import SHOWCASE
 from hunyuan_ui.ui.example_loops import LOOPS
 from hunyuan_ui.ui.html_part import WEB, head
 from hunyuan_ui.ui.style_sheet import style_sheet
@@ -75,7 +75,7 @@ def _fetched_early(files: list[str]) -> str:
         kind = 'rel="modulepreload"' if name.endswith(".js") else 'rel="preload" as="style"'
         links.append(f'{kind} crossorigin href="./{name}"')
     # Pictures in the first view are preloaded without waiting for scripts; a browser would defer them.
-    links += [f'rel="preload" as="image" fetchpriority="high" href=".{LOOPS}/{one.key}.webp"' for one in SIGHTS]
+    links += [f'rel="preload" as="image" fetchpriority="high" href=".{LOOPS}/{one.key}.webp"' for one in SHOWCASE]
     return "".join(f"<link {link} />" for link in links)
 
 

@@ -51,7 +51,7 @@ def as_json(view: JobView, say: Words) -> dict[str, Any]:
         "phase_text": _title(view, say),
         "usual_text": _usual(view, say, has_usual=has_usual),
         "note_text": _note(view, say, is_late=is_late),
-        "prompt": cut(job.request.prompt),
+        "prompt": shortened(job.request.prompt),
         "seed": job.request.seed,
         "ratio": "{} / {}".format(*job.request.real_size),
     }
@@ -156,7 +156,7 @@ def video_json(job: Job, code: str, say: Words) -> dict[str, Any]:
     }
 
 
-def cut(text: str) -> str:
+def shortened(text: str) -> str:
     """Return a prompt shortened for display where its full text is shown elsewhere."""
     return text if len(text) <= _PROMPT_SHOWN else f"{text[: _PROMPT_SHOWN - 1].rstrip()}…"
 

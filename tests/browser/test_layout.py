@@ -62,7 +62,7 @@ def test_letters_of_a_size_that_a_browser_is_set_to_leave_nothing_outside(page: 
     page.add_style_tag(content="body * { font-size: 20px !important; }")
     for width in (320, 390, 768, 1280):
         page.set_viewport_size({"width": width, "height": 844})
-        expect(page.locator(".sights button").first).to_be_visible()
+        expect(page.locator(".showcase button").first).to_be_visible()
         assert page.evaluate(OUTSIDE) == [], width
     open_everything(page)
     for width in (320, 390, 768, 1280):
@@ -228,7 +228,7 @@ COVERED = """() => {
   const names = [...document.querySelectorAll("#part-several button, #field-prompt [data-testid=block-info]")];
   return names.filter((name) => boxesOf(name).some((one) => boxesOf(help).some((other) => meet(one, other)))).length;
 }"""
-CUT = """() => [...document.querySelectorAll(".sights .title")]
+CUT = """() => [...document.querySelectorAll(".showcase .title")]
   .filter((title) => title.checkVisibility() && title.scrollWidth > title.clientWidth)
   .map((title) => title.textContent)"""
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from hunyuan_ui.job import new_id
-from hunyuan_ui.prompt_help.examples import EXAMPLES, SIGHTS
+from hunyuan_ui.prompt_help.examples import EXAMPLES, SHOWCASE
 from hunyuan_ui.words import words
 from tests.app_process import RunningApp, running_app
 from tests.browser.axe import broken_rules
@@ -29,7 +29,7 @@ SHIFTS = """window.shifts = [];
 new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts.push(entry.value);
 }).observe({ type: "layout-shift", buffered: true });"""
-TITLES = """() => [...document.querySelectorAll(".sights .title")].map((one) => {
+TITLES = """() => [...document.querySelectorAll(".showcase .title")].map((one) => {
   const text = document.createRange();
   text.selectNodeContents(one);
   const { x, y, width } = text.getBoundingClientRect();
@@ -207,19 +207,19 @@ def test_the_first_pictures_wait_for_no_answer_and_are_fetched_once(
     page.route("**/gradio_api/run/**", lambda route: held.append(route))
     page.set_viewport_size({"width": width, "height": 844})
     page.goto(app.url)
-    pictures = page.locator(".sights img:visible")
+    pictures = page.locator(".showcase img:visible")
     expect(pictures).to_have_count(count, timeout=30_000)
-    page.wait_for_function("[...document.querySelectorAll('.sights img')].every((one) => one.naturalWidth > 100)")
-    titles = page.locator(".sights .title:visible").all_inner_texts()
-    assert titles == [words()[f"example.{example.key}"] for example in SIGHTS[:count]]
-    expect(page.locator(".sights button")).to_have_count(0)
+    page.wait_for_function("[...document.querySelectorAll('.showcase img')].every((one) => one.naturalWidth > 100)")
+    titles = page.locator(".showcase .title:visible").all_inner_texts()
+    assert titles == [words()[f"example.{example.key}"] for example in SHOWCASE[:count]]
+    expect(page.locator(".showcase button")).to_have_count(0)
     until(page, lambda: held)
     page.wait_for_timeout(300)
     for route in held.copy():
         route.continue_()
-    expect(page.locator(".sights button:visible")).to_have_count(count)
+    expect(page.locator(".showcase button:visible")).to_have_count(count)
     expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
-    assert page.locator(".sights button:visible .title").all_inner_texts() == titles
+    assert page.locator(".showcase button:visible .title").all_inner_texts() == titles
     page.wait_for_function("[...document.querySelectorAll('.examples img')].every((one) => one.naturalWidth > 100)")
     files = [path for path in asked if path.endswith((".webp", ".js", ".css"))]
     assert len(files) > len(EXAMPLES)
@@ -238,7 +238,7 @@ def test_nothing_moves_when_the_first_answer_comes(
         held: list[Any] = []
         page.route("**/gradio_api/run/**", lambda route: held.append(route))
         page.goto(public.url)
-        expect(page.locator(".sights li").first).to_be_visible(timeout=30_000)
+        expect(page.locator(".showcase li").first).to_be_visible(timeout=30_000)
         page.wait_for_timeout(500)
         said = page.locator(".masthead").inner_text()
         expect(page.locator("#generate")).to_contain_text(words(language[:2])["page.pricing"])
@@ -256,8 +256,8 @@ def test_where_pictures_of_ones_own_were_seen_no_others_are_shown_first(page: Pa
     page.route("**/gradio_api/run/**", lambda _: None)
     page.add_init_script("localStorage.setItem('hunyuan_own_examples', 'yes')")
     page.goto(app.url)
-    expect(page.locator(".sights li").first).to_be_visible(timeout=30_000)
-    expect(page.locator(".sights img")).to_have_count(0)
+    expect(page.locator(".showcase li").first).to_be_visible(timeout=30_000)
+    expect(page.locator(".showcase img")).to_have_count(0)
 
 
 def test_a_page_that_is_never_drawn_whole_is_shown_all_the_same(page: Page, app: RunningApp) -> None:

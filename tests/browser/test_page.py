@@ -372,11 +372,11 @@ def test_the_first_screen_shows_what_comes_out_what_it_costs_and_what_to_press(
 ) -> None:
     page.set_viewport_size({"width": width, "height": height})
     open_page(page, app)
-    sights = page.locator(".sights button:visible")
-    expect(sights).to_have_count(count)
-    is_drawn = "[...document.querySelectorAll('.sights img')].every((image) => image.naturalWidth > 100)"
+    showcase = page.locator(".showcase button:visible")
+    expect(showcase).to_have_count(count)
+    is_drawn = "[...document.querySelectorAll('.showcase img')].every((image) => image.naturalWidth > 100)"
     page.wait_for_function(is_drawn)
-    for part in [*sights.all(), page.locator("#generate")]:
+    for part in [*showcase.all(), page.locator("#generate")]:
         box = part.bounding_box()
         assert box is not None
         assert box["y"] >= 0
@@ -385,11 +385,11 @@ def test_the_first_screen_shows_what_comes_out_what_it_costs_and_what_to_press(
 
 
 def test_an_example_moves_while_it_is_pointed_at_or_focused_and_fills_the_form(opened: Page) -> None:
-    second = opened.locator(".sights button").nth(1)
-    moving = opened.locator(".sights video, .examples video")
+    second = opened.locator(".showcase button").nth(1)
+    moving = opened.locator(".showcase video, .examples video")
     expect(moving).to_have_count(0)
     second.hover()
-    opened.wait_for_function("document.querySelector('.sights video')?.currentTime > 0")
+    opened.wait_for_function("document.querySelector('.showcase video')?.currentTime > 0")
     expect(moving).to_have_count(1)
     opened.mouse.move(0, 0)
     expect(moving).to_have_count(0)
@@ -406,16 +406,16 @@ def test_no_example_moves_for_those_who_asked_for_calm(page: Page, app: RunningA
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     open_page(page, app)
-    page.locator(".sights button").nth(1).hover()
+    page.locator(".showcase button").nth(1).hover()
     page.locator(".examples button").nth(2).hover()
-    page.wait_for_function("[...document.querySelectorAll('.sights img')].every((image) => image.complete)")
+    page.wait_for_function("[...document.querySelectorAll('.showcase img')].every((image) => image.complete)")
     assert any("/hunyuan/examples/" in url for url in asked)
     assert [url for url in asked if url.endswith(".mp4")] == []
 
 
 def test_an_example_that_was_made_here_shows_the_video_that_came_out(page: Page, app: RunningApp) -> None:
     open_page(page, app)
-    page.locator(".sights button").nth(1).click()
+    page.locator(".showcase button").nth(1).click()
     expect(page.locator("#field-prompt textarea")).to_have_value(EXAMPLES[1].request.prompt)
     short(page)
     page.locator("#generate").click()

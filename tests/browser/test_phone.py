@@ -42,7 +42,7 @@ def test_from_the_first_sight_to_a_playing_video_are_two_clicks_without_a_scroll
     page.set_viewport_size({"width": width, "height": height})
     open_page(page, app)
     page.wait_for_timeout(600)  # a press on content that has just appeared is ignored
-    click_where_it_is(".sights button")
+    click_where_it_is(".showcase button")
     expect(page.locator("#field-prompt textarea")).not_to_have_value("")
     page.wait_for_function("!document.querySelector('#generate').disabled")
     click_where_it_is("#generate")
@@ -83,7 +83,7 @@ def test_no_line_on_a_button_of_a_phone_ends_with_the_dot_between_its_parts(page
 def test_a_phone_rests_where_the_waiting_card_begins_while_it_grows(page: Page, app: RunningApp) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     open_page(page, app)
-    page.locator(".sights button").first.click()
+    page.locator(".showcase button").first.click()
     expect(page.locator("#field-prompt textarea")).not_to_have_value("")
     page.locator("#generate").click()
     expect(page.locator(".under-way .phase")).to_have_text("Rendering")

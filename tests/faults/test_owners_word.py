@@ -77,7 +77,7 @@ async def test_what_is_no_amount_is_refused_and_the_key_rests_on(rig: Rig, servi
         with pytest.raises(InvalidRequestError):
             await runner.owner.declare_spending(ACCOUNT, usd)
         assert await refusal(runner) == "history_unread"
-        assert (await runner.owner.everything(ACCOUNT)) == []
+        assert (await runner.owner.all_jobs(ACCOUNT)) == []
 
 
 async def test_what_the_history_names_after_all_is_not_counted_beside_the_owners_word(
@@ -153,7 +153,7 @@ async def test_a_private_run_whose_folder_was_lost_finds_its_videos_when_asked(r
     async with rig.running() as runner:
         await click(runner, payer="owner")
         await at_rest(runner)
-        assert len(await runner.owner.everything(ACCOUNT)) == 1  # nothing is restored automatically
+        assert len(await runner.owner.all_jobs(ACCOUNT)) == 1  # nothing is restored automatically
         assert service.count("GET", "&model_name=hunyuan-video") == 0
         assert not runner.owner.history_state(ACCOUNT).is_needed
         assert await runner.owner.find_videos(ACCOUNT) == 2
@@ -195,5 +195,5 @@ async def test_a_file_that_is_gone_is_named_lost_and_stays_counted(rig: Rig, ser
     service.on("GET", FILE, answer(404))
     async with rig.running() as runner:
         await at_rest(runner)
-        assert [job.status for job in (await runner.owner.everything(ACCOUNT))] == [JobStatus.LOST]
+        assert [job.status for job in (await runner.owner.all_jobs(ACCOUNT))] == [JobStatus.LOST]
         assert (await runner.spending()).spent_today_usd == COST_USD

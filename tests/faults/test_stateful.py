@@ -297,7 +297,7 @@ class OnePromise(RuleBasedStateMachine):
     def check_the_library(self) -> None:
         """Assert that each paid video of seven days is in the library, or is listed with its charge."""
         found: dict[str, set[JobStatus]] = {}
-        for job in self.do(self.runner.owner.everything(ACCOUNT)):
+        for job in self.do(self.runner.owner.all_jobs(ACCOUNT)):
             found.setdefault(job.request.prompt, set()).add(job.status)
         for prompt in self.service.billed():
             if prompt in self.service.sent_at and not self.is_old(prompt):
@@ -339,7 +339,7 @@ class OnePromise(RuleBasedStateMachine):
         await self.nothing_is_under_way()
         await self.runner.owner.find_videos(ACCOUNT)
         await self.nothing_is_under_way()
-        for job in await self.runner.owner.everything(ACCOUNT):
+        for job in await self.runner.owner.all_jobs(ACCOUNT):
             with suppress(AccessError):
                 await self.runner.retry_lost(job.id, ACCOUNT)
         await self.nothing_is_under_way()

@@ -172,7 +172,7 @@ async def test_what_still_renders_when_the_folder_is_wiped_is_counted_and_fetche
         await until(lambda: seen(runner, first, ACCOUNT).phase is Phase.RENDERING)
     wipe(rig)
     async with rig.running() as runner:
-        (job,) = await runner.owner.everything(ACCOUNT)
+        (job,) = await runner.owner.all_jobs(ACCOUNT)
         assert (job.status, job.request.prompt, job.visitor) == (JobStatus.RUNNING, prompt_of(first), ACCOUNT.id)
         assert job.counted_microusd == job.reserved_microusd > COST_USD * 1e6
         assert job.notes[KEY_NOTE] == runner._services.key_mark(KEY)
@@ -191,7 +191,7 @@ async def test_a_restart_that_did_not_wipe_adopts_nothing_twice(rig: Rig, servic
                 await visit(runner)
                 await at_rest(runner)
             assert await runner.owner.find_videos(ACCOUNT) == 0
-            assert len(await runner.owner.everything(ACCOUNT)) == 1
+            assert len(await runner.owner.all_jobs(ACCOUNT)) == 1
             assert (await runner.spending()).spent_today_usd == COST_USD
 
 
@@ -202,7 +202,7 @@ async def test_a_deleted_video_does_not_come_back(rig: Rig, service: PaidService
         await runner.delete(job_id, ACCOUNT)
         assert await runner.owner.find_videos(ACCOUNT) == 0
     async with rig.running() as runner:
-        assert (await runner.owner.everything(ACCOUNT)) == []
+        assert (await runner.owner.all_jobs(ACCOUNT)) == []
         assert (await runner.spending()).spent_today_usd == COST_USD
 
 
@@ -220,7 +220,7 @@ async def test_what_is_just_being_sent_when_the_list_is_read_is_not_one_more(rig
         assert await runner.owner.find_videos(ACCOUNT) == 0
         gate.set()
         await at_rest(runner)
-        assert [job.status for job in (await runner.owner.everything(ACCOUNT))] == [JobStatus.DONE]
+        assert [job.status for job in (await runner.owner.all_jobs(ACCOUNT))] == [JobStatus.DONE]
 
 
 async def test_a_job_without_an_answer_is_given_its_request(rig: Rig, service: PaidService) -> None:
@@ -238,7 +238,7 @@ async def test_a_job_without_an_answer_is_given_its_request(rig: Rig, service: P
         await at_rest(runner)
         found = (await runner.view(job_id, ACCOUNT)).job
         assert (found.status, found.request_id, found.visitor) == (JobStatus.DONE, request_id, job.visitor)
-        assert len(await runner.owner.everything(ACCOUNT)) == 1
+        assert len(await runner.owner.all_jobs(ACCOUNT)) == 1
         assert (await runner.spending()).spent_today_usd == COST_USD
 
 
@@ -271,7 +271,7 @@ async def test_what_was_charged_on_another_day_is_fetched_and_not_counted_today(
     wipe(rig)
     service.past[request_id]["created_at"] = round((time.time() - 7.5 * DAY_S) * 1000)
     async with rig.running() as runner:
-        assert (await runner.owner.everything(ACCOUNT)) == []
+        assert (await runner.owner.all_jobs(ACCOUNT)) == []
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ async def test_a_row_counts_what_it_names_if_that_can_be_meant(
         service.on("GET", other, answer(500, {"error": "x"}))
     async with rig.running() as runner:
         await at_rest(runner)
-        found = await runner.owner.everything(ACCOUNT)
+        found = await runner.owner.all_jobs(ACCOUNT)
         assert [job.status for job in found] == ([] if status is None else [status])
         if isinstance(counted_usd, str):
             counted_usd = getattr(runner.estimate(found[0].request), counted_usd)

@@ -54,9 +54,7 @@ async def at_rest(runner: JobRunner) -> None:
 
 async def done(runner: JobRunner, *, payer: Payer = "owner") -> dict[str, bytes]:
     """Return the frames of each finished video by its prompt."""
-    jobs = [
-        job for job in await runner.owner.everything(ACCOUNT) if job.status is JobStatus.DONE and job.payer == payer
-    ]
+    jobs = [job for job in await runner.owner.all_jobs(ACCOUNT) if job.status is JobStatus.DONE and job.payer == payer]
     return {job.request.prompt: pictures((await runner.video_path(job.id, ACCOUNT)).read_bytes()) for job in jobs}
 
 

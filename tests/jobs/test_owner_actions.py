@@ -208,7 +208,7 @@ async def test_the_owner_sets_right_what_a_clock_a_century_ahead_has_stored(priv
         assert await runner.owner.set_clock_right(OWNER) == jobs
         assert (await runner.spending()).notice is None
         assert (await runner.spending()).spent_today_usd == spent_usd
-        assert [job.created_at for job in (await runner.owner.everything(OWNER))] == [
+        assert [job.created_at for job in (await runner.owner.all_jobs(OWNER))] == [
             pytest.approx(time.time(), abs=60) for _ in visitors
         ]
         await runner.submit(job_id := new_id(), VideoRequest.parse({"prompt": "a"}), STRANGER)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from gradio import routes as gradio_routes
 
-from hunyuan_ui.prompt_help.examples import SIGHTS
+from hunyuan_ui.prompt_help.examples import SHOWCASE
 from hunyuan_ui.ui.example_loops import LOOPS
 from hunyuan_ui.ui.html_part import WEB, head
 from hunyuan_ui.ui.page_head import PAGES, serve_own_head
@@ -57,7 +57,7 @@ def test_what_gradios_scripts_will_ask_for_is_named_after_what_they_begin_with()
         'rel="preload" as="style" href="./theme.css?v=f00"',
         'rel="modulepreload" crossorigin href="./assets/one.js"',
         'rel="preload" as="style" crossorigin href="./assets/one.css"',
-        *(f'as="image" fetchpriority="high" href=".{LOOPS}/{one.key}.webp"' for one in SIGHTS),
+        *(f'as="image" fetchpriority="high" href=".{LOOPS}/{one.key}.webp"' for one in SHOWCASE),
     )
     for link in links:
         assert page.count(link) == 1
@@ -69,5 +69,5 @@ def test_a_page_for_a_share_link_has_gradios_scripts_from_elsewhere() -> None:
 
 
 def test_the_page_has_a_place_for_each_of_the_first_pictures() -> None:
-    places = (WEB / "watch.html").read_text("utf-8").partition('data-part="sights"')[2].partition("</ul>")[0]
-    assert places.count("<li>") == len(SIGHTS)
+    places = (WEB / "watch.html").read_text("utf-8").partition('data-part="showcase"')[2].partition("</ul>")[0]
+    assert places.count("<li>") == len(SHOWCASE)

@@ -5,7 +5,7 @@ import { beforeEach, test } from "node:test";
 import { newBrowser, StandIn } from "./stand_in.js";
 
 let browser = newBrowser();
-const { createOthers } = await import("../../hunyuan_ui/ui/web/active_job_rows.js");
+const { createActiveRows } = await import("../../hunyuan_ui/ui/web/active_job_rows.js");
 
 let box;
 let list;
@@ -20,7 +20,7 @@ beforeEach(() => {
   cancelled.length = 0;
   box = new StandIn();
   list = box.querySelector("ul");
-  draw = createOthers(box, () => false, { watch() {}, lookAgain() {}, cancel: (id) => cancelled.push(id) });
+  draw = createActiveRows(box, () => false, { watch() {}, lookAgain() {}, cancel: (id) => cancelled.push(id) });
   draw(["a", "b", "c"].map((id) => job(id)));
 });
 

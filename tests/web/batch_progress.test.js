@@ -5,7 +5,7 @@ import { beforeEach, mock, test } from "node:test";
 import { drawn, newBrowser, StandIn, settled } from "./stand_in.js";
 
 let browser = newBrowser();
-const { listStanding } = await import("../../hunyuan_ui/ui/web/batch_progress.js");
+const { createListProgress } = await import("../../hunyuan_ui/ui/web/batch_progress.js");
 const { visitorIs } = await import("../../hunyuan_ui/ui/web/server.js");
 visitorIs("0123456789abcdef".repeat(2));
 
@@ -29,7 +29,7 @@ function open() {
   dialog = new StandIn({ open: false });
   const page = drawn(({ element }) => element);
   part = page.part;
-  standing = listStanding(dialog, part);
+  standing = createListProgress(dialog, part);
 }
 
 async function wait(ms) {

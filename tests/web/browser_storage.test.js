@@ -289,18 +289,18 @@ test("what lasts of a login is there for that login alone, and again when it com
 
 test("what is written before a login is taken over by it, beside what it had", async () => {
   const page = open({ localStorage: area({ [NAME]: KNOWN }) });
-  const { identified, ofMe, tab, takeOver } = await load();
+  const { identified, storageKey, tab, takeOver } = await load();
   tab.set("draft", '{"prompt":"a fox"}');
   takeOver("draft", "prompt");
   assert.equal(tab.get("draft"), '{"prompt":"a fox"}');
   identified("a".repeat(32));
-  tab.set(ofMe("draft"), '{"prompt":"a crow","steps":20}');
+  tab.set(storageKey("draft"), '{"prompt":"a crow","steps":20}');
   takeOver("draft", "prompt");
-  assert.deepEqual(JSON.parse(tab.get(ofMe("draft"))), { prompt: "a fox", steps: 20 });
+  assert.deepEqual(JSON.parse(tab.get(storageKey("draft"))), { prompt: "a fox", steps: 20 });
   for (const nothing of ["{", '{"prompt":"","steps":40}']) {
     tab.set("draft", nothing);
     takeOver("draft", "prompt");
-    assert.deepEqual(JSON.parse(tab.get(ofMe("draft"))), { prompt: "a fox", steps: 20 });
+    assert.deepEqual(JSON.parse(tab.get(storageKey("draft"))), { prompt: "a fox", steps: 20 });
   }
   assert.equal(page.sessionStorage.held.draft, undefined);
 });

@@ -19,7 +19,7 @@ function open() {
       ids += 1;
       return `id-${ids}`;
     },
-    tell: (what, id) => told.push(`${what} ${id}`),
+    emit: (what, id) => told.push(`${what} ${id}`),
     disable: (wanted) => {
       isDisabled = wanted;
     },

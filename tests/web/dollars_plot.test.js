@@ -6,7 +6,7 @@ import { newBrowser, StandIn } from "./stand_in.js";
 
 newBrowser();
 Object.assign(globalThis.document, { createElementNS: () => new StandIn() });
-const { createDollars } = await import("../../hunyuan_ui/ui/web/dollars_plot.js");
+const { createDollarsPlot } = await import("../../hunyuan_ui/ui/web/dollars_plot.js");
 
 const AXIS = { top: 4, limit_share: 1, has_line: false, top_text: "$4", half_text: "$2", limit_text: "" };
 const days = (first, last) =>
@@ -21,7 +21,7 @@ const press = (key) => part("plot").dispatchEvent(Object.assign(new Event("keydo
 
 beforeEach(() => {
   parts = {};
-  plot = createDollars(part);
+  plot = createDollarsPlot(part);
 });
 
 test("after midnight the new day is named, if nobody has picked one", () => {

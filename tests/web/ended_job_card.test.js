@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { newBrowser, StandIn } from "./stand_in.js";
 
 newBrowser();
-const { createEnded } = await import("../../hunyuan_ui/ui/web/ended_job_card.js");
+const { createEndedCard } = await import("../../hunyuan_ui/ui/web/ended_job_card.js");
 
 const PARTS = ["ended", "look", "try-again", "ended-prompt", "request", "account", "problem-title", "problem"];
 const FAILED = { id: "a", status: "failed", prompt: "a fox", again_text: "Again", phase_text: "", note_text: "" };
@@ -13,7 +13,7 @@ const LOST = { ...FAILED, id: "b", status: "lost", can_look_again: true, request
 
 function card() {
   const parts = Object.fromEntries([...PARTS, "dismiss", "reuse"].map((name) => [name, new StandIn()]));
-  const ended = createEnded(
+  const ended = createEndedCard(
     /** @type {any} */ (new StandIn()),
     (name) => parts[name],
     /** @type {any} */ ({

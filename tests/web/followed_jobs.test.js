@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createFollowed } from "../../hunyuan_ui/ui/web/followed_jobs.js";
+import { createFollowedJobs } from "../../hunyuan_ui/ui/web/followed_jobs.js";
 
 const [A, B, C] = ["a", "b", "c"].map((id) => ({ id }));
 
@@ -18,7 +18,7 @@ function store(held = {}) {
 }
 
 test("a job that is no longer under way is asked for its end, once", () => {
-  const jobs = createFollowed(store(), store());
+  const jobs = createFollowedJobs(store(), store());
   jobs.setActive([A, B]);
   assert.deepEqual(jobs.endedBy([B]), ["a"]);
   assert.deepEqual(jobs.end("a"), { isNews: true, isWatched: true });
@@ -27,7 +27,7 @@ test("a job that is no longer under way is asked for its end, once", () => {
 });
 
 test("jobs of a click join those that the server told before, as it tells them last", () => {
-  const jobs = createFollowed(store(), store());
+  const jobs = createFollowedJobs(store(), store());
   jobs.setActive([A, B]);
   const later = { id: "b", phase: "sent" };
   jobs.add([later, C]);
@@ -38,7 +38,7 @@ test("jobs of a click join those that the server told before, as it tells them l
 });
 
 test("a job that has ended takes no place until the server is asked again", () => {
-  const jobs = createFollowed(store(), store());
+  const jobs = createFollowedJobs(store(), store());
   jobs.setActive([A, B]);
   jobs.end("a");
   assert.deepEqual(jobs.arrange("a"), { focus: B, resting: null, others: [] });
@@ -47,7 +47,7 @@ test("a job that has ended takes no place until the server is asked again", () =
 });
 
 test("an answer older than a click takes none of its jobs away until their own answers do", () => {
-  const jobs = createFollowed(store(), store());
+  const jobs = createFollowedJobs(store(), store());
   jobs.setActive([A]);
   jobs.add([B]);
   jobs.setActive([{ ...A, phase: "sent" }]);
@@ -58,7 +58,7 @@ test("an answer older than a click takes none of its jobs away until their own a
 });
 
 test("a click whose answer was lost is followed by its id alone", () => {
-  const jobs = createFollowed(store(), store());
+  const jobs = createFollowedJobs(store(), store());
   assert.ok(!jobs.hasAny());
   jobs.follow("a");
   assert.ok(jobs.hasAny());
@@ -66,7 +66,7 @@ test("a click whose answer was lost is followed by its id alone", () => {
 });
 
 test("the wanted job has the card, else the first that is watched", () => {
-  const jobs = createFollowed(store(), store());
+  const jobs = createFollowedJobs(store(), store());
   jobs.setActive([A, B, C]);
   assert.deepEqual(jobs.arrange("b"), { focus: B, resting: null, others: [A, C] });
   assert.deepEqual(jobs.arrange("gone").focus, A);
@@ -75,7 +75,7 @@ test("the wanted job has the card, else the first that is watched", () => {
 });
 
 test("when nothing is watched, the first that rests is said and the others are listed", () => {
-  const jobs = createFollowed(store(), store());
+  const jobs = createFollowedJobs(store(), store());
   jobs.setActive([A, B]);
   jobs.stop("a");
   jobs.stop("b");
@@ -86,10 +86,10 @@ test("when nothing is watched, the first that rests is said and the others are l
 
 test("what is no longer watched is still followed after a reload of the tab, and ends quietly", () => {
   const tab = store();
-  const before = createFollowed(tab, store());
+  const before = createFollowedJobs(tab, store());
   before.setActive([A, B]);
   before.stop("a");
-  const after = createFollowed(tab, store());
+  const after = createFollowedJobs(tab, store());
   assert.ok(after.isStopped("a"));
   assert.deepEqual(after.endedBy([]), ["a"]);
   assert.deepEqual(after.end("a"), { isNews: true, isWatched: false });
@@ -98,31 +98,31 @@ test("what is no longer watched is still followed after a reload of the tab, and
 
 test("what is watched again is watched after a reload of the tab as well", () => {
   const tab = store();
-  const before = createFollowed(tab, store());
+  const before = createFollowedJobs(tab, store());
   before.setActive([A, B]);
   before.stop("a");
   before.stop("b");
   before.watchAgain("a");
-  const after = createFollowed(tab, store());
+  const after = createFollowedJobs(tab, store());
   assert.deepEqual(["a", "b"].map(after.isStopped), [false, true]);
 });
 
 test("a problem that was read stays read in every tab until it is looked for again", () => {
   const kept = store();
-  createFollowed(store(), kept).dismiss("a");
-  const other = createFollowed(store(), kept);
+  createFollowedJobs(store(), kept).dismiss("a");
+  const other = createFollowedJobs(store(), kept);
   assert.ok(other.isDismissed("a"));
   other.reopen("a");
   assert.ok(!other.isDismissed("a"));
   assert.deepEqual(other.endedBy([]), ["a"]);
-  assert.ok(!createFollowed(store(), kept).isDismissed("a"));
+  assert.ok(!createFollowedJobs(store(), kept).isDismissed("a"));
 });
 
 test("more are kept as read than an opening page is told of, and no more than that", () => {
   const kept = store();
-  const jobs = createFollowed(store(), kept);
+  const jobs = createFollowedJobs(store(), kept);
   for (let number = 0; number < 70; number += 1) jobs.dismiss(`job-${number}`);
-  const after = createFollowed(store(), kept);
+  const after = createFollowedJobs(store(), kept);
   assert.ok(!after.isDismissed("job-9"));
   assert.ok(after.isDismissed("job-10"));
   assert.ok(after.isDismissed("job-69"));
@@ -130,8 +130,8 @@ test("more are kept as read than an opening page is told of, and no more than th
 
 test("a store that keeps nothing, or holds spaces, does no harm", () => {
   const blind = { get: () => null, set: () => false, remove: () => {} };
-  const jobs = createFollowed(blind, blind);
+  const jobs = createFollowedJobs(blind, blind);
   jobs.stop("a");
   assert.ok(jobs.isStopped("a"));
-  assert.deepEqual(createFollowed(store({ hunyuan_stopped: "  x   y " }), store()).endedBy([]), ["x", "y"]);
+  assert.deepEqual(createFollowedJobs(store({ hunyuan_stopped: "  x   y " }), store()).endedBy([]), ["x", "y"]);
 });

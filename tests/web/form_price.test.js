@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { createPriceQuestion } from "../../hunyuan_ui/ui/web/form_price.js";
+import { createPriceRequest } from "../../hunyuan_ui/ui/web/form_price.js";
 
 let form;
 let asked; // questions under way: the form, how it is asked, and the two ways in which it ends
@@ -24,7 +24,7 @@ beforeEach(() => {
   form = { steps: 1 };
   asked = [];
   answers = [];
-  question = createPriceQuestion({
+  question = createPriceRequest({
     form: () => form,
     priceOf: (held, how) => new Promise((answer, fail) => asked.push({ held, how, answer, fail })),
     answered: (answer) => answers.push(answer),

@@ -16,7 +16,7 @@ const lost = (id) => ({
 
 test("each lost video is told of, the newest first, but for those that were read", async () => {
   browser.kept.hunyuan_dismissed = "b";
-  const card = drawn(watch, { token: "a".repeat(32), job: "d", lost: ["a", "b", "c"] }, { sights: [] });
+  const card = drawn(watch, { token: "a".repeat(32), job: "d", lost: ["a", "b", "c"] }, { showcase: [] });
   await browser.answer("jobs", { jobs: [], next_poll_s: 5, version: "1" });
   const told = () => card.part("ended-prompt").textContent;
   for (const id of ["a", "c", "d"]) await browser.answer(`jobs/${id}?within_s=0`, lost(id));

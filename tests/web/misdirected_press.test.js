@@ -5,9 +5,9 @@ import { beforeEach, mock, test } from "node:test";
 import { newBrowser, StandIn } from "./stand_in.js";
 
 newBrowser();
-const { createSecondHalves, steady } = await import("../../hunyuan_ui/ui/web/misdirected_press.js");
+const { createDoubleClicks, guardPresses } = await import("../../hunyuan_ui/ui/web/misdirected_press.js");
 let area;
-let standsFor;
+let noteContent;
 
 /** Let an event happen by the clock of events; return whether it went through. */
 function happens(name, timeStamp) {
@@ -18,7 +18,7 @@ function happens(name, timeStamp) {
 }
 
 function becomes(what) {
-  standsFor(what);
+  noteContent(what);
   mock.timers.tick(500);
 }
 
@@ -27,7 +27,7 @@ beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout"] });
   newBrowser();
   area = new StandIn();
-  standsFor = steady(area);
+  noteContent = guardPresses(area);
   becomes("first");
 });
 
@@ -50,7 +50,7 @@ test("a press without a beginning, as by an assistive program, is taken for what
 });
 
 test("a second half of a double click is known by its button, or by its place within half a second", () => {
-  const halves = createSecondHalves(1000);
+  const halves = createDoubleClicks(1000);
   const at = (timeStamp, clientX = 0, detail = 1) => ({ timeStamp, clientX, clientY: 0, detail });
   assert.equal(halves.has(at(0), "a"), false);
   halves.note(at(0), "a");

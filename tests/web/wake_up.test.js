@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import { isOutdated, noteTime, serverNow, tellReturns } from "../../hunyuan_ui/ui/web/wake_up.js";
+import { announceReturns, isOutdated, noteTime, serverNow } from "../../hunyuan_ui/ui/web/wake_up.js";
 
 const at = (text) => Date.parse(`2026-11-${text}Z`);
 
@@ -23,7 +23,7 @@ test("a page that was hidden, without a line or asleep looks again once it is se
   globalThis.document = Object.assign(page, { hidden: false });
   let returned = 0;
   page.addEventListener("hunyuan:returned", () => (returned += 1));
-  tellReturns();
+  announceReturns();
   const says = (expected, act) => {
     act();
     assert.equal(returned, expected);
@@ -55,7 +55,7 @@ for (const [of, ahead_ms] of /** @type {[string, number][]} */ ([
     page.addEventListener("hunyuan:returned", () => (returned += 1));
     noteTime(new Date(at("27T22:58:30")).toUTCString());
     for (const wrong of [null, "", "application/json"]) noteTime(wrong);
-    tellReturns();
+    announceReturns();
     assert.equal(serverNow(), at("27T22:58:30"));
     const pass = (minutes) => Array.from({ length: minutes }, () => mock.timers.tick(60000));
     pass(61);

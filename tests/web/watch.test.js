@@ -33,7 +33,7 @@ const jobs = (...those) => browser.answer("jobs", { jobs: those, next_poll_s: 5,
 const one = (id, told) => browser.answer(`jobs/${id}?within_s=0`, { version: "1", ...told });
 
 async function open(value = {}) {
-  card = drawn(watch, { token: TOKEN, is_public: true, ...value }, { sights: [] });
+  card = drawn(watch, { token: TOKEN, is_public: true, ...value }, { showcase: [] });
   await jobs();
 }
 
@@ -454,7 +454,7 @@ for (const [what, told, outcome] of [
   test(`a click that had no answer before a reload is looked for, and ${what}`, async () => {
     const ready = browser.hear("ready");
     left = "click-0";
-    card = drawn(watch, { token: TOKEN, is_public: true }, { sights: [] });
+    card = drawn(watch, { token: TOKEN, is_public: true }, { showcase: [] });
     await wait(1);
     await browser.answer("jobs/click-0?within_s=1", { version: "1", ...told });
     for (const wait_ms of told.status ? [] : [2000, 4000]) {
@@ -470,7 +470,7 @@ test("a click that had no answer is shown if it is stored late, and left to the 
   const ready = browser.hear("ready");
   for (const again of [false, true]) {
     left = "click-0";
-    card = drawn(watch, { token: TOKEN, is_public: true }, { sights: [] });
+    card = drawn(watch, { token: TOKEN, is_public: true }, { showcase: [] });
     await wait(1);
     await browser.answer("jobs/click-0?within_s=1", { version: "1" });
     await wait(2000);
@@ -493,7 +493,7 @@ for (const [whose, told, status] of [
 ])
   test(`a click that had no answer is looked for until the server is there, also past ${status} of ${whose}`, async () => {
     left = "click-0";
-    card = drawn(watch, { token: TOKEN, is_public: true }, { sights: [] });
+    card = drawn(watch, { token: TOKEN, is_public: true }, { showcase: [] });
     await wait(1);
     for (let tries = 0; tries < 3; tries += 1) {
       await browser.answer("jobs/click-0?within_s=1", told, status);

@@ -1,6 +1,6 @@
 // The large card of an unfinished job: its phase, elapsed time and progress bar, and its actions.
 
-import { tell } from "./dom.js";
+import { setText } from "./dom.js";
 import { progress } from "./job_progress.js";
 import { words } from "./language.js";
 import { setTitle } from "./notifications.js";
@@ -12,7 +12,7 @@ import { showWritten } from "./text_language.js";
  * @param {() => boolean} isPublic Whether strangers can reach this page.
  * @param {(text: string) => void} say Announces it to screen readers.
  */
-export function createUnderWay(part, isPublic, say) {
+export function createActiveCard(part, isPublic, say) {
   /** @type {any} */
   let shown = null;
   let seenAt = 0;
@@ -33,19 +33,19 @@ export function createUnderWay(part, isPublic, say) {
     seenAt = performance.now();
     if (!job) {
       showWritten(part("stopped-prompt"), resting ? resting.prompt : "");
-      tell(part("stopped-keep"), keepText(resting || {}));
+      setText(part("stopped-keep"), keepText(resting || {}));
       if (!document.hidden) setTitle("");
       return;
     }
-    tell(part("phase"), job.phase_text);
-    tell(part("usual"), job.usual_text);
-    tell(part("note"), job.note_text);
+    setText(part("phase"), job.phase_text);
+    setText(part("usual"), job.usual_text);
+    setText(part("note"), job.note_text);
     if (before?.id !== job.id) showWritten(part("prompt"), job.prompt);
-    tell(part("keep"), keepText(job));
+    setText(part("keep"), keepText(job));
     part("address").hidden = !hasAddress();
     part("ask").hidden = !job.can_ask;
     part("cancel").hidden = !job.can_cancel && !job.can_stop;
-    tell(part("cancel"), job.can_stop ? words.stop_run : words.cancel);
+    setText(part("cancel"), job.can_stop ? words.stop_run : words.cancel);
     part("stop").hidden = job.can_cancel;
     if (before?.phase_text !== job.phase_text || before.is_late !== job.is_late)
       say([job.phase_text, job.note_text].filter(Boolean).join(". "));
@@ -70,9 +70,9 @@ export function createUnderWay(part, isPublic, say) {
     if (!shown) return;
     if (shown.phase_text !== words.reconnecting) say(words.reconnecting);
     shown = { ...shown, phase_text: words.reconnecting };
-    tell(part("phase"), words.reconnecting);
-    tell(part("usual"), "");
-    tell(part("note"), words.reconnecting_help);
+    setText(part("phase"), words.reconnecting);
+    setText(part("usual"), "");
+    setText(part("note"), words.reconnecting_help);
   }
 
   setInterval(tick, 500);

@@ -1,6 +1,6 @@
 // One line for each further unfinished job, below the large card.
 
-import { button, node, tell } from "./dom.js";
+import { button, node, setText } from "./dom.js";
 import { filled, words } from "./language.js";
 import { languageOf, nameOf } from "./text_language.js";
 
@@ -16,7 +16,7 @@ function lineButton(action, prompt, press) {
  * @param {(id: string) => boolean} isStopped Whether a job is followed silently.
  * @param {{watch: (id: string) => void, lookAgain: (id: string, button: any) => void, cancel: (id: string) => void}} does
  */
-export function createOthers(box, isStopped, does) {
+export function createActiveRows(box, isStopped, does) {
   const list = box.querySelector("ul");
   /** @type {Map<string, {item: any, state: any, offers: string}>} */
   let rows = new Map(); // by the ids of their jobs
@@ -39,7 +39,7 @@ export function createOthers(box, isStopped, does) {
     const known = rows.get(job.id);
     const row = known?.offers === offers ? known : newRow(job, offers);
     const text = isStopped(job.id) ? words.stopped : job.note_text || job.phase_text;
-    tell(row.state, text);
+    setText(row.state, text);
     if (known && row !== known) {
       const hadFocus = known.item.contains(document.activeElement);
       known.item.replaceWith(row.item);

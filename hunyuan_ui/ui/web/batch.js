@@ -2,7 +2,7 @@
 
 import { closedBeside, closedByBack, openAfterReload } from "./back_button.js";
 import { showChecked, showNote, showOtherRows } from "./batch_check.js";
-import { listStanding } from "./batch_progress.js";
+import { createListProgress } from "./batch_progress.js";
 import {
   EMPTY,
   hasChoices,
@@ -15,13 +15,13 @@ import {
   wishOf,
   withForm,
 } from "./batch_state.js";
-import { lasting, ofMe, tab, takeOver } from "./browser_storage.js";
+import { lasting, storageKey, tab, takeOver } from "./browser_storage.js";
 import { fill, keepingFocus, onSubmit, piecesOf, showText } from "./dom.js";
 import { draftIn } from "./draft.js";
 import { onFiles } from "./dropped_file.js";
 import { emit, on } from "./events.js";
 import { filled, words } from "./language.js";
-import { steady } from "./misdirected_press.js";
+import { guardPresses } from "./misdirected_press.js";
 import { arrived, ask } from "./server.js";
 import { beginningOf } from "./text_language.js";
 
@@ -59,12 +59,12 @@ export function batch({ element, props }) {
   let isBusy = false;
   let keeping;
   const replaced = []; // lists that a file has taken the place of, with the file's text
-  const standing = listStanding(dialog, part);
-  const standsFor = steady(part("checked"));
+  const standing = createListProgress(dialog, part);
+  const noteContent = guardPresses(part("checked"));
 
   // The draft
 
-  const keep = () => isRead && tab.set(ofMe(DRAFT), JSON.stringify(draft));
+  const keep = () => isRead && tab.set(storageKey(DRAFT), JSON.stringify(draft));
 
   function read() {
     takeOver(DRAFT, "text");
@@ -137,7 +137,7 @@ export function batch({ element, props }) {
     part("undo").hidden = replaced.at(-1)?.by !== draft.text;
     if (checked && !isSame(checked.wish, wish())) checked = null;
     part("checked").hidden = !checked;
-    standsFor(checked ? `${checked.list_id} ${checked.confirm}` : "");
+    noteContent(checked ? `${checked.list_id} ${checked.confirm}` : "");
     if (checked) showNote(part, checked, draft.budget);
   }
 

@@ -2,7 +2,7 @@
 
 import { canGoOn, isGoing, lineOf, shareOf } from "./batch_state.js";
 import { lasting } from "./browser_storage.js";
-import { keepingFocus, showText, tell } from "./dom.js";
+import { keepingFocus, setText, showText } from "./dom.js";
 import { emit, onReturn } from "./events.js";
 import { words } from "./language.js";
 import { createPoll } from "./poll.js";
@@ -17,7 +17,7 @@ const POLL_MS = 2000;
  * @param {HTMLDialogElement} dialog
  * @param {(name: string) => any} part
  */
-export function listStanding(dialog, part) {
+export function createListProgress(dialog, part) {
   /** @type {any} */
   let told = null; // the server's latest answer
   /** @type {string | null} */
@@ -32,7 +32,7 @@ export function listStanding(dialog, part) {
     emit("list-line", lineOf(told, isSeen));
     if (!told) return;
     const percent = Math.round(100 * shareOf(told));
-    tell(part("line"), told.text);
+    setText(part("line"), told.text);
     part("meter").setAttribute("aria-valuenow", percent);
     part("meter").firstElementChild.style.width = `${percent}%`;
     showText(part("of"), told.name);

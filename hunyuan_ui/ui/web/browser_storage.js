@@ -132,7 +132,7 @@ export function keeping() {
  * Return the name under which what is this visitor's alone is held: the browser has a visitor of its own, and several
  * people may log in there one after the other.
  */
-export function ofMe(name) {
+export function storageKey(name) {
   if (!isFirstVisit()) visitor();
   if (login) return `${name}_${login}`;
   return isByAddress ? `${name}_${me}` : name;
@@ -158,21 +158,22 @@ export function takeOver(name, text) {
   const written = objectIn(tab.get(name));
   if (!login) return;
   tab.remove(name);
-  if (written?.[text]) tab.set(ofMe(name), JSON.stringify({ ...objectIn(tab.get(ofMe(name))), ...written }));
+  if (written?.[text])
+    tab.set(storageKey(name), JSON.stringify({ ...objectIn(tab.get(storageKey(name))), ...written }));
 }
 
 const isOfTabAlone = () => isByAddress && !login;
 
 // Of this visitor, beyond the lifetime of a tab; without storage, or by a personal address, for the lifetime of the tab.
 export const lasting = {
-  get: (name) => tab.get(ofMe(name)) || (isOfTabAlone() ? null : kept.get(ofMe(name))),
+  get: (name) => tab.get(storageKey(name)) || (isOfTabAlone() ? null : kept.get(storageKey(name))),
   set(name, text) {
-    tab.set(ofMe(name), text);
-    if (!isOfTabAlone()) kept.set(ofMe(name), text);
+    tab.set(storageKey(name), text);
+    if (!isOfTabAlone()) kept.set(storageKey(name), text);
   },
   remove(name) {
-    tab.remove(ofMe(name));
-    if (!isOfTabAlone()) kept.remove(ofMe(name));
+    tab.remove(storageKey(name));
+    if (!isOfTabAlone()) kept.remove(storageKey(name));
   },
 };
 

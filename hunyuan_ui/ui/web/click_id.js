@@ -11,13 +11,13 @@ const ON_ITS_WAY_MS = 2000; // from reading that Generate must be pressed again 
 /**
  * @param {object} needs
  * @param {() => string} needs.newId
- * @param {(what: "late" | "answered" | "unanswered" | "unheard" | "unsent" | "partly", id: string) => void} needs.tell
+ * @param {(what: "late" | "answered" | "unanswered" | "unheard" | "unsent" | "partly", id: string) => void} needs.emit
  * @param {(isDisabled: boolean) => void} needs.disable Disables the button.
  * @param {{get(): string | null, set(id: string): unknown, remove(): void}} needs.keep Keeps an id over a reload.
  * @param {() => number} [needs.now] Milliseconds.
  * @param {() => boolean} [needs.isOffline] Whether requests cannot arrive at the moment.
  */
-export function createClicks({ newId, tell, disable, keep, now = () => performance.now(), isOffline = () => false }) {
+export function createClicks({ newId, emit, disable, keep, now = () => performance.now(), isOffline = () => false }) {
   let pending = keep.get();
   let left = pending; // the one that had no answer when the page was left
   let begunAt = 0;
@@ -31,10 +31,10 @@ export function createClicks({ newId, tell, disable, keep, now = () => performan
   /** @type {any} */
   let held;
 
-  const tellPending = (what) => pending && tell(what, pending);
+  const emitPending = (what) => pending && emit(what, pending);
   const invite = (what, id) => {
     isInvited = true;
-    tell(what, id);
+    emit(what, id);
   };
   const stopTimers = () => {
     clearTimeout(deadline);
@@ -90,14 +90,14 @@ export function createClicks({ newId, tell, disable, keep, now = () => performan
     disable(true);
     stopTimers();
     deadline = setTimeout(settled, isOffline() ? 0 : SEND_DEADLINE_MS);
-    late = setInterval(tellPending, LATE_MS, "late");
+    late = setInterval(emitPending, LATE_MS, "late");
     return id;
   }
 
   /** Handle the server's answer for an id. */
   function answered(id) {
     if (!pending || id !== pending) return;
-    tellPending("answered");
+    emitPending("answered");
     pending = left = null;
     keep.remove();
     endSending();

@@ -22,7 +22,7 @@ function bar(day, index, width, top) {
  * Return a function that draws the days of an answer; nothing if it has no axis.
  * @param {(name: string) => any} part The elements of the owner's page by name.
  */
-export function createDollars(part) {
+export function createDollarsPlot(part) {
   let picked = null; // the day that a person has picked; without one the last is shown, tomorrow another
   let shownAt = 0;
   let days = [];

@@ -63,7 +63,7 @@ export function fill(element, words) {
 const told = new WeakMap();
 
 /** Set an element's text unless it was set to the same before: that would be read out, and translated by a browser, anew. */
-export function tell(element, text) {
+export function setText(element, text) {
   if (told.get(element) === text) return;
   told.set(element, text);
   element.textContent = text;
@@ -71,7 +71,7 @@ export function tell(element, text) {
 
 /** Set an element's text, and hide it if empty. */
 export function showText(element, text) {
-  tell(element, text || "");
+  setText(element, text || "");
   element.hidden = !text;
 }
 

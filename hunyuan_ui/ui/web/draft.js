@@ -1,6 +1,6 @@
 // The form's content, kept in the tab: over a reload, another language, a crash, a restart of the server.
 
-import { objectIn, ofMe, tab, takeOver } from "./browser_storage.js";
+import { objectIn, storageKey, tab, takeOver } from "./browser_storage.js";
 import { promptBox } from "./dom.js";
 
 const DRAFT = "hunyuan_draft";
@@ -23,8 +23,8 @@ export function draftIn(text, now) {
  * @param {(now: any) => any} used Those of the form's values that were set before it has its initial values.
  */
 export function createDraft(read, used) {
-  const stored = () => objectIn(tab.get(ofMe(DRAFT)));
-  const store = (own) => tab.set(ofMe(DRAFT), JSON.stringify(own));
+  const stored = () => objectIn(tab.get(storageKey(DRAFT)));
+  const store = (own) => tab.set(storageKey(DRAFT), JSON.stringify(own));
   let earlier = stored();
   /** @type {any} */
   let held = null;
@@ -70,11 +70,11 @@ export function createDraft(read, used) {
     },
 
     /** The values previously stored in this tab, if they match the form. */
-    before: (now) => draftIn(tab.get(ofMe(DRAFT)), now),
+    before: (now) => draftIn(tab.get(storageKey(DRAFT)), now),
 
     /** The visitor is identified: somebody else may have written what was stored here. */
     identified() {
-      if (ofMe(DRAFT) === DRAFT) return;
+      if (storageKey(DRAFT) === DRAFT) return;
       takeOver(DRAFT, "prompt");
       earlier = stored();
     },

@@ -18,7 +18,7 @@ export const pressOnce = (button) => setTimeout(hold(button), PRESSED_MS);
  * @param {{change: () => void, dismiss: (id: string) => void, lookAgain: (id: string, button: any) => void,
  *   tryAgain: (job: any) => void}} does Actions of the card, and `change` when it shows another job.
  */
-export function createEnded(card, part, does) {
+export function createEndedCard(card, part, does) {
   /** @type {any} */
   let ended = null;
   /** @type {string | null} */

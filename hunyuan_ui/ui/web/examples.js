@@ -3,7 +3,7 @@
 import { kept } from "./browser_storage.js";
 import { fill, node, picture, piecesOf, showUnbroken } from "./dom.js";
 import { emit } from "./events.js";
-import { hasPointer, movingIn, onAttention } from "./hover_play.js";
+import { createHoverPlay, hasPointer, playOnHover } from "./hover_play.js";
 import { filled, words } from "./language.js";
 import { filesOf, loopOf } from "./server.js";
 import { showWritten } from "./text_language.js";
@@ -28,7 +28,7 @@ function tileOf({ key, own }, early) {
   // The visitor's own video may have been deleted since.
   const instead = own && loopOf(key).poster;
   tile.append(early?.getAttribute("src") === files.poster ? early : picture(files.poster, { instead }));
-  return { tile, ...movingIn(tile, () => files.src) };
+  return { tile, ...createHoverPlay(tile, () => files.src) };
 }
 
 /** @param {HTMLImageElement | null} [early] */
@@ -38,7 +38,7 @@ function itemOf(card, className, lines, early) {
   const { tile, move, rest } = tileOf(card, early);
   button.append(tile, ...lines.map(([name, text]) => node("span", text, name)));
   button.addEventListener("click", () => pick(card));
-  onAttention(button, { move, rest });
+  playOnHover(button, { move, rest });
   const item = node("li");
   item.append(button);
   return { item, move };
@@ -61,7 +61,7 @@ function cardOf(card) {
  * @param {Element} list The empty tiles.
  * @param {string[]} keys
  */
-export function drawSights(list, keys) {
+export function drawShowcase(list, keys) {
   if (kept.get(HAS_OWN)) return;
   keys.forEach((key, index) => {
     const [tile, title] = list.children[index].children;
@@ -71,16 +71,16 @@ export function drawSights(list, keys) {
 }
 
 /** Make the first examples selectable. On devices without hover, each plays once. */
-function showSights(list, cards) {
+function activateShowcase(list, cards) {
   const places = [...list.children];
-  const sights = places.map((place, index) =>
+  const showcase = places.map((place, index) =>
     itemOf(cards[index], "tile-button", [["title", cards[index].title]], place.querySelector("img")),
   );
-  list.replaceChildren(...sights.map(({ item }) => item));
+  list.replaceChildren(...showcase.map(({ item }) => item));
   if (places.some((_, index) => cards[index].own)) kept.set(HAS_OWN, "yes");
   else kept.remove(HAS_OWN);
   if (hasPointer() || /** @type {any} */ (navigator).connection?.saveData) return;
-  for (const { item, move } of sights) if (item.checkVisibility?.()) move({ loop: false });
+  for (const { item, move } of showcase) if (item.checkVisibility?.()) move({ loop: false });
 }
 
 export function examples({ element, props, watch }) {
@@ -94,8 +94,8 @@ export function examples({ element, props, watch }) {
     shown = text;
     document.documentElement.dataset.examples = "drawn";
     piecesOf(element)("cards").replaceChildren(...cards.map(cardOf));
-    const list = document.querySelector("#screen .sights");
-    if (list) showSights(list, cards);
+    const list = document.querySelector("#screen .showcase");
+    if (list) activateShowcase(list, cards);
   }
 
   fill(element, words);

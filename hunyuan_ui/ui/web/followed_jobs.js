@@ -15,7 +15,7 @@ const idsIn = (text) => new Set((text || "").split(" ").filter(Boolean));
  * @param {Store} tab For the lifetime of the tab.
  * @param {Store} kept Shared by all tabs.
  */
-export function createFollowed(tab, kept) {
+export function createFollowedJobs(tab, kept) {
   const stopped = idsIn(tab.get(STOPPED)); // "stop watching" in this tab: followed silently
   const followed = new Set(stopped); // seen unfinished here; each is polled for its end
   const dismissed = idsIn(kept.get(DISMISSED)); // problems that were read in any tab

@@ -6,7 +6,7 @@ import { identified, settledVisitor, visitor } from "./browser_storage.js";
 import { fieldId, node } from "./dom.js";
 import { createDraft } from "./draft.js";
 import { emit, on, onReturn } from "./events.js";
-import { createPriceQuestion } from "./form_price.js";
+import { createPriceRequest } from "./form_price.js";
 import { agreedPrice, createFormValues, RANDOM_SEED } from "./form_values.js";
 import { keepLabel, label } from "./generate_button.js";
 import { words } from "./language.js";
@@ -43,7 +43,7 @@ export function form({ element, props, trigger, watch }) {
     () => trigger("keep"),
     (now) => (isReplaced ? now : values.used(now)),
   );
-  const question = createPriceQuestion({ form: () => form, priceOf, answered: showAnswer });
+  const question = createPriceRequest({ form: () => form, priceOf, answered: showAnswer });
   const pressed = []; // clicks whose form is still to be read
   const ready = []; // clicks to be sent
   const clicked = new Map(); // the form's values at a click, with their key, by the click's id

@@ -11,7 +11,7 @@ const ANSWER_WITHIN_MS = 10000;
  * @param {(held: any, how: {whole: boolean, within_ms: number, signal: AbortSignal}) => Promise<any>} does.priceOf
  * @param {(answer: any) => void} does.answered
  */
-export function createPriceQuestion({ form, priceOf, answered }) {
+export function createPriceRequest({ form, priceOf, answered }) {
   let isWhole = false; // the next request also covers the page's header and the examples
   /** @type {AbortController | null} */
   let asking = null;

@@ -1,15 +1,15 @@
 // My videos: the grid, its search, and deletions.
 
-import { addressedVideo, channel, ofMe, setQuery, tab, takeOver } from "./browser_storage.js";
-import { fill, goToField, isDrawn, piecesOf, reveal, tell } from "./dom.js";
+import { addressedVideo, channel, setQuery, storageKey, tab, takeOver } from "./browser_storage.js";
+import { fill, goToField, isDrawn, piecesOf, reveal, setText } from "./dom.js";
 import { draftIn } from "./draft.js";
 import { readSettingsFiles } from "./dropped_file.js";
 import { emit, on, onReturn } from "./events.js";
 import { filled, words } from "./language.js";
-import { steady } from "./misdirected_press.js";
-import { createChoice } from "./selection.js";
+import { guardPresses } from "./misdirected_press.js";
+import { createSelection } from "./selection.js";
 import { arrived, ask, keeping } from "./server.js";
-import { createNewer } from "./unconfirmed_changes.js";
+import { createUnconfirmedChanges } from "./unconfirmed_changes.js";
 import { createDeletions } from "./undo_delete.js";
 import { cardOf, showFavourite } from "./video_card.js";
 
@@ -44,16 +44,16 @@ export function gallery({ element, props }) {
   let undoable = 0; // number of deletions that can be undone
   let moves = 0; // number of changes in the cards' positions
   let starred = Promise.resolve();
-  const newer = createNewer();
-  const standsFor = steady(part("posters"));
+  const newer = createUnconfirmedChanges();
+  const noteContent = guardPresses(part("posters"));
 
   function moved() {
     moves += 1;
-    standsFor(String(moves));
+    noteContent(String(moves));
   }
 
   function say(text, isProblem = false) {
-    tell(part("line"), text || "");
+    setText(part("line"), text || "");
     part("line").classList.toggle("problem", isProblem);
   }
   const sayProblem = (answer) => say(answer.problem || words["gallery.unreachable"], true);
@@ -61,17 +61,17 @@ export function gallery({ element, props }) {
   const isFiltered = () => Boolean(searched() || part("shape").value || onlyFavourites());
   const onlyFavourites = () => part("favourites").getAttribute("aria-pressed") === "true";
   const filters = () => ({ search: part("search").value, shape: part("shape").value, favourites: onlyFavourites() });
-  const keepFilters = () => tab.set(ofMe(FILTERS), JSON.stringify(filters()));
+  const keepFilters = () => tab.set(storageKey(FILTERS), JSON.stringify(filters()));
   const itemOf = (id) => part("posters").querySelector(`li[data-id="${id}"]`);
   const tileOf = (id) => itemOf(id)?.querySelector(".tile-button");
   const seen = () => shown.filter((video) => !deletions.has(video.id));
 
   const deletions = createDeletions({ erase, changed: showDeletions });
-  const choice = createChoice(element, part, { say, remove: (videos) => deletions.add(videos) });
+  const choice = createSelection(element, part, { say, remove: (videos) => deletions.add(videos) });
 
   function bringFiltersBack() {
     takeOver(FILTERS, "search");
-    const { search, shape, favourites } = { ...filters(), ...draftIn(tab.get(ofMe(FILTERS)), filters()) };
+    const { search, shape, favourites } = { ...filters(), ...draftIn(tab.get(storageKey(FILTERS)), filters()) };
     part("search").value = search;
     part("shape").value = shape;
     if (part("shape").selectedIndex < 0) part("shape").selectedIndex = 0;

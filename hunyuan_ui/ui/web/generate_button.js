@@ -25,8 +25,8 @@ function measure() {
   if (!button || button === measured) return;
   measured = button;
   const { style } = document.documentElement;
-  const tell = () => style.setProperty("--kept-free", `min(${button.offsetHeight + AROUND_PX}px, ${MOST_KEPT_FREE})`);
-  new ResizeObserver(tell).observe(button, { box: "border-box" });
+  const update = () => style.setProperty("--kept-free", `min(${button.offsetHeight + AROUND_PX}px, ${MOST_KEPT_FREE})`);
+  new ResizeObserver(update).observe(button, { box: "border-box" });
 }
 
 /** Restore the label when Gradio has rendered the button, or rerendered its initial label in another language. */

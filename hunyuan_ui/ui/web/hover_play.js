@@ -9,7 +9,7 @@ export const hasPointer = () => matchMedia("(hover: hover)").matches;
  * @param {HTMLElement} tile
  * @param {() => string} srcOf The address of its video, called at the start.
  */
-export function movingIn(tile, srcOf) {
+export function createHoverPlay(tile, srcOf) {
   function rest() {
     tile.querySelector("video")?.remove();
   }
@@ -26,7 +26,7 @@ export function movingIn(tile, srcOf) {
 }
 
 /** Play the tile of a button while it is hovered or focused. */
-export function onAttention(button, { move, rest }) {
+export function playOnHover(button, { move, rest }) {
   button.addEventListener("mouseenter", () => hasPointer() && move());
   button.addEventListener("mouseleave", rest);
   button.addEventListener("focus", () => button.matches(":focus-visible") && move());

@@ -14,7 +14,7 @@ const SAME_PLACE_MS = 500; // what desktops take for a double click
  * @param {HTMLElement} area
  * @returns {(now: string) => void}
  */
-export function steady(area) {
+export function guardPresses(area) {
   const line = node("p", "", "soft", { hidden: true });
   line.setAttribute("role", "status");
   area.after(line);
@@ -52,7 +52,7 @@ export function steady(area) {
     area.addEventListener(begin, (event) => (aimedAt = isNew(event) ? null : stands), true);
   area.addEventListener("click", press, true);
 
-  return function standsFor(now) {
+  return function noteContent(now) {
     if (now === stands) return;
     stands = now;
     seenAt = Number.POSITIVE_INFINITY;
@@ -65,7 +65,7 @@ export function steady(area) {
  * Know the second half of a double click: it presses the same button again, or what has come in its place.
  * @param {number} within_ms For the same button.
  */
-export function createSecondHalves(within_ms) {
+export function createDoubleClicks(within_ms) {
   /** @type {any} */
   let first = null;
   // A press by a key has no place.

@@ -4,7 +4,7 @@
 import { fieldId, fill, keepingFocus, onSecret, piecesOf, showText, withControl } from "./dom.js";
 import { emit, on, onReturn } from "./events.js";
 import { words } from "./language.js";
-import { steady } from "./misdirected_press.js";
+import { guardPresses } from "./misdirected_press.js";
 import { sayUnreachable } from "./server_reachable.js";
 import { dayOf, serverNow } from "./wake_up.js";
 
@@ -43,7 +43,7 @@ function mark(field, focus) {
 export function notice({ element, props, watch }) {
   const part = piecesOf(element);
   const box = element.querySelector(".notice");
-  const standsFor = steady(part("offers"));
+  const noteContent = guardPresses(part("offers"));
   const focus = createFocus();
   /** @type {any} */
   let cause = null; // the field that caused it
@@ -84,7 +84,7 @@ export function notice({ element, props, watch }) {
       part("text").textContent = text || "";
       part("confirm").hidden = !isConfirmable;
     });
-    standsFor(isConfirmable ? text : "");
+    noteContent(isConfirmable ? text : "");
     cause = field;
     mark(field, focus);
     isUnheard = [words.send_failed, words["gallery.unreachable"]].includes(text);

@@ -16,6 +16,6 @@ export function coveredBy({ height, offsetTop, scale }, pageHeight) {
 
 /** Tell the page's styles what is covered, whenever that may have changed. */
 export function keepAboveKeyboard(view = window.visualViewport, root = document.documentElement) {
-  const tell = () => view && root.style.setProperty("--covered", `${coveredBy(view, root.clientHeight)}px`);
-  for (const change of ["resize", "scroll"]) view?.addEventListener(change, tell);
+  const update = () => view && root.style.setProperty("--covered", `${coveredBy(view, root.clientHeight)}px`);
+  for (const change of ["resize", "scroll"]) view?.addEventListener(change, update);
 }

@@ -1,12 +1,12 @@
 // The owner's page: spending, items that need a correction, and every job.
 
 import { tab } from "./browser_storage.js";
-import { createDollars } from "./dollars_plot.js";
+import { createDollarsPlot } from "./dollars_plot.js";
 import { fill, node, onSecret, onSubmit, piecesOf, showText } from "./dom.js";
 import { emit, on, onReturn } from "./events.js";
 import { joined, words } from "./language.js";
-import { steady } from "./misdirected_press.js";
-import { createOwnersJobs, nameColumns } from "./owner_jobs.js";
+import { guardPresses } from "./misdirected_press.js";
+import { createOwnerJobs, nameColumns } from "./owner_jobs.js";
 import { arrived } from "./server.js";
 
 const ANSWER_WITHIN_MS = 15000;
@@ -31,9 +31,9 @@ export function owner({ element, props, trigger, watch }) {
   const part = piecesOf(element);
   const details = element.querySelector("details");
   const heading = element.querySelector("summary");
-  const jobs = createOwnersJobs(part("jobs"), act);
-  const drawDollars = createDollars(part);
-  const decided = ["paused", "unsettled", "doubts", "waiting"].map((name) => steady(part(name)));
+  const jobs = createOwnerJobs(part("jobs"), act);
+  const drawDollars = createDollarsPlot(part);
+  const decided = ["paused", "unsettled", "doubts", "waiting"].map((name) => guardPresses(part(name)));
 
   let count = 0; // number of displayed jobs; 0 for the default
   let isDrawn = false;
@@ -104,7 +104,7 @@ export function owner({ element, props, trigger, watch }) {
     part("more").hidden = !value.more;
     drawDollars(value);
     jobs.draw(value.jobs);
-    for (const standsFor of decided) standsFor(decisionsOf(value));
+    for (const noteContent of decided) noteContent(decisionsOf(value));
     if (value.csv) save(value.csv);
     clearTimeout(following);
     if (jobs.isLooking()) following = setTimeout(lookQuietly, LOOK_AFTER_MS);

@@ -29,7 +29,7 @@ export const nameColumns = (head) =>
  * @param {any} table The rows of the table.
  * @param {(name: string, data: object) => void} act Send the owner's decision on a job.
  */
-export function createOwnersJobs(table, act) {
+export function createOwnerJobs(table, act) {
   const forms = new Map(); // open corrections, by job: each answer keeps what is half typed in them, and the caret
   const controls = new Map(); // by name, so that the focus returns to the one that was used
   const looked = new Set(); // lost videos that were requested again, until that has ended

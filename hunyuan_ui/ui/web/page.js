@@ -12,7 +12,7 @@ import { gallery } from "./gallery.js";
 import { header } from "./header.js";
 import { language, nameLanguage, translateLabels, translateMessage } from "./language.js";
 import { loadAgainWithoutFiles } from "./lost_files.js";
-import { createSecondHalves } from "./misdirected_press.js";
+import { createDoubleClicks } from "./misdirected_press.js";
 import { notice } from "./notice.js";
 import { takeCommas } from "./number_input.js";
 import { keepAboveKeyboard } from "./onscreen_keyboard.js";
@@ -27,14 +27,14 @@ import { several } from "./several.js";
 import { keepUndoClean } from "./undo_redo.js";
 import { variations } from "./variations.js";
 import { viewer } from "./viewer.js";
-import { tellReturns } from "./wake_up.js";
+import { announceReturns } from "./wake_up.js";
 import { watch } from "./watch.js";
 
 /** @type {() => HTMLButtonElement | null} */
 const generate = () => document.querySelector("button#generate");
 const CLICK = "hunyuan_click";
 const SPENDING = "#generate, [data-spends]";
-const secondHalves = createSecondHalves(DOUBLE_CLICK_MS);
+const doubleClicks = createDoubleClicks(DOUBLE_CLICK_MS);
 const HELD = { Enter: "button, a, summary, input", " ": "button, summary" }; // what each key presses
 
 /** Insert each part's template. */
@@ -96,7 +96,7 @@ window.hunyuan = {
 
   ...createClicks({
     newId,
-    tell: emit,
+    emit,
     isOffline: () => !navigator.onLine,
     keep: keptClick(tab, CLICK, visitor),
     // Not by the `disabled` property, which would take the focus from it.
@@ -119,14 +119,14 @@ document.addEventListener(
   (event) => {
     const button = spending(event);
     if (!button) return;
-    if (secondHalves.has(event, button) || button.getAttribute("aria-disabled") === "true")
+    if (doubleClicks.has(event, button) || button.getAttribute("aria-disabled") === "true")
       event.stopImmediatePropagation();
     else if (button === generate()) window.hunyuan.pressed();
   },
   true,
 );
 // What was refused on its way is no first half: it may be pressed again at once.
-document.addEventListener("click", (event) => secondHalves.note(event, spending(event)));
+document.addEventListener("click", (event) => doubleClicks.note(event, spending(event)));
 
 /** On paper the page is light: ink is dark there, and backgrounds are left out. */
 function printLight() {
@@ -147,7 +147,7 @@ printLight();
 window.addEventListener("focus", () => holdLanguage(language)); // for Gradio's own requests
 slowClocks();
 showWhenDrawn();
-tellReturns();
+announceReturns();
 keepAboveKeyboard();
 keepUndoClean();
 takeCommas();

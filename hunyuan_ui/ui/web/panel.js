@@ -70,7 +70,7 @@ export function panel({ element, props }) {
   async function toggle(key) {
     const before = text();
     const found = await ask(key);
-    if (!found) return tell(words["coach.unreachable"]);
+    if (!found) return showFailure(words["coach.unreachable"]);
     if (before !== text()) return toggle(key); // something was typed meanwhile
     replace(found.prompt);
     show(found);
@@ -113,7 +113,7 @@ export function panel({ element, props }) {
   const choose = (key) => (chosen = chosen.then(() => toggle(key)));
 
   /** Say why a press changed nothing, to be seen and heard. */
-  function tell(sentence) {
+  function showFailure(sentence) {
     part("hints").replaceChildren(node("li", sentence));
     say(sentence);
   }
@@ -121,10 +121,10 @@ export function panel({ element, props }) {
   async function propose() {
     const before = text();
     if (!isCurrent()) await look();
-    if (!isCurrent()) return before === text() ? tell(words["coach.unreachable"]) : propose(); // something was typed
+    if (!isCurrent()) return before === text() ? showFailure(words["coach.unreachable"]) : propose(); // something was typed
     if (!answer.additions.length) {
       part("proposal").hidden = true;
-      return tell(answer.problem || words["coach.complete"]);
+      return showFailure(answer.problem || words["coach.complete"]);
     }
     const kept = answer.prompt.trimEnd();
     proposed = answer.prompt;

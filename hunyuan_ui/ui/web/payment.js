@@ -42,7 +42,7 @@ export function payment({ element, props, trigger, watch }) {
     return made;
   }
 
-  function tell(event, data = {}) {
+  function send(event, data = {}) {
     choose(PAYERS[event]); // an error in the next one is new, too
     trigger(event, data);
   }
@@ -129,16 +129,16 @@ export function payment({ element, props, trigger, watch }) {
 
   fill(element, words);
   part("choices").setAttribute("aria-label", words["pay.title"]);
-  onSecret(part("key-form"), (key) => tell("bring", { key }));
-  onSecret(part("code-form"), (code) => tell("enter", { code }));
+  onSecret(part("key-form"), (key) => send("bring", { key }));
+  onSecret(part("code-form"), (code) => send("enter", { code }));
   for (const name of ["key-form", "code-form"]) part(name).addEventListener("input", retyped);
-  part("forget").addEventListener("click", () => tell("forget"));
+  part("forget").addEventListener("click", () => send("forget"));
   on("failed", (what) => {
     if (what !== "pay") return;
     props.value = { ...props.value, problem: words["gallery.unreachable"] };
     told();
   });
-  on("given", ({ event, text }) => tell(event, { [event === "bring" ? "key" : "code"]: text }));
+  on("given", ({ event, text }) => send(event, { [event === "bring" ? "key" : "code"]: text }));
   on("asked-here", (name) => {
     if (name === lacks) return;
     lacks = name;

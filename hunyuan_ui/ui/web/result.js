@@ -3,7 +3,7 @@
 import { canPlay, fill, goToField, keepingFocus, node, piecesOf, showUnbroken } from "./dom.js";
 import { emit, on } from "./events.js";
 import { words } from "./language.js";
-import { steady } from "./misdirected_press.js";
+import { guardPresses } from "./misdirected_press.js";
 import { fileOf, request } from "./server.js";
 import { showWritten } from "./text_language.js";
 
@@ -19,7 +19,7 @@ export function onShown(props, watch, show, forget) {
 export function result({ element, props, watch }) {
   const part = piecesOf(element);
   const section = element.querySelector(".result");
-  const standsFor = steady(section);
+  const noteContent = guardPresses(section);
   let id;
   /** @type {any} */
   let settings;
@@ -33,7 +33,7 @@ export function result({ element, props, watch }) {
     id = video.id;
     settings = video.settings;
     section.hidden = false;
-    standsFor(id);
+    noteContent(id);
     offer(video.again);
     emit("shown", id);
     sayUnplayed();

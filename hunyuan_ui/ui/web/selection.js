@@ -12,7 +12,7 @@ const BETWEEN_DOWNLOADS_MS = 400; // a browser drops simultaneous ones
  * @param {any} part Its elements.
  * @param {{say: (text: string) => void, remove: (videos: any[]) => void}} does
  */
-export function createChoice(element, part, does) {
+export function createSelection(element, part, does) {
   let isOn = false;
   let isPair = false; // selecting the second one starts the comparison
   /** @type {any[]} */

@@ -1,6 +1,6 @@
 // What is known here of videos and newer than an answer: a deletion or a star since it was asked for.
 
-export function createNewer() {
+export function createUnconfirmedChanges() {
   let changes = 0;
   const known = new Map(); // the last change of each video, by its id
 

@@ -1,10 +1,10 @@
 // The videos of one click, side by side: each appears in its place.
 
 import { kept } from "./browser_storage.js";
-import { fill, isSmall, keepingFocus, node, piecesOf, prefersCalm, reveal, showUnbroken, tell } from "./dom.js";
+import { fill, isSmall, keepingFocus, node, piecesOf, prefersCalm, reveal, setText, showUnbroken } from "./dom.js";
 import { emit, on } from "./events.js";
 import { filled, words } from "./language.js";
-import { steady } from "./misdirected_press.js";
+import { guardPresses } from "./misdirected_press.js";
 import { fileOf, filesOf } from "./server.js";
 
 const CLOSED = "hunyuan_variations_closed";
@@ -14,7 +14,7 @@ export function variations({ element, props, watch }) {
   const part = piecesOf(element);
   const section = element.querySelector(".variations");
   const screen = element.closest("#screen");
-  const standsFor = steady(section);
+  const noteContent = guardPresses(section);
   /** @type {string | null} */
   let clickId = null;
   /** @type {string[]} */
@@ -55,9 +55,9 @@ export function variations({ element, props, watch }) {
     const job = known.get(id) || {};
     const { video } = job;
     const state = video ? `${id} done` : id;
-    tell(tile.piece(".phase"), video ? "" : job.phase_text || "");
-    tell(tile.piece(".note"), job.is_active || !job.again_text ? "" : job.note_text);
-    tell(tile.piece(".seed"), job.seed === undefined ? "" : filled("variations.seed", { seed: job.seed }));
+    setText(tile.piece(".phase"), video ? "" : job.phase_text || "");
+    setText(tile.piece(".note"), job.is_active || !job.again_text ? "" : job.note_text);
+    setText(tile.piece(".seed"), job.seed === undefined ? "" : filled("variations.seed", { seed: job.seed }));
     tile.piece("[data-do=again]").hidden = !job.again_text;
     if (tile.again !== job.again_text) showUnbroken(tile.piece("[data-do=again]"), job.again_text || "");
     tile.again = job.again_text;
@@ -91,7 +91,7 @@ export function variations({ element, props, watch }) {
   function drawAll() {
     const isShown = ids.length > 1;
     section.hidden = !isShown;
-    standsFor(ids.join());
+    noteContent(ids.join());
     screen.toggleAttribute("data-together", isShown);
     screen.toggleAttribute("data-together-ready", isShown && done().length > 0);
     if (!isShown) return;
@@ -102,10 +102,10 @@ export function variations({ element, props, watch }) {
     }
     for (const [index, id] of ids.entries()) drawTile(tiles[index], id, index);
     const ready = filled("variations.ready", { done: done().length, count: ids.length });
-    tell(part("title"), ready);
+    setText(part("title"), ready);
     part("cancel").hidden = !waiting().length;
     part("play").hidden = !done().length;
-    tell(part("play"), words[isStill ? "variations.play" : "variations.pause"]);
+    setText(part("play"), words[isStill ? "variations.play" : "variations.pause"]);
     for (const { piece } of tiles) piece("[data-do=compare]").disabled = done().length < 2;
   }
 

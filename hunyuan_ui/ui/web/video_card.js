@@ -1,7 +1,7 @@
 // The card of one video in the grid: its content while hovered or focused, and its actions.
 
 import { picture } from "./dom.js";
-import { movingIn, onAttention } from "./hover_play.js";
+import { createHoverPlay, playOnHover } from "./hover_play.js";
 import { filled, words } from "./language.js";
 import { fileOf, timeText } from "./server.js";
 import { nameOf, shortened, showWritten } from "./text_language.js";
@@ -44,9 +44,9 @@ export function cardOf(video, template, does) {
   showWritten(piece(".text"), shortened(video.settings.prompt, MOST_SHOWN));
   piece(".when").textContent = timeText(video.created_at);
   piece("[data-do=download]").href = fileOf(video, ".mp4", { download: 1 });
-  onAttention(
+  playOnHover(
     button,
-    movingIn(tile, () => fileOf(video, ".mp4")),
+    createHoverPlay(tile, () => fileOf(video, ".mp4")),
   );
   button.addEventListener("click", does.open);
   for (const name of ["star", "reuse", "delete"]) piece(`[data-do=${name}]`).addEventListener("click", does[name]);

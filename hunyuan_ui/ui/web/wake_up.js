@@ -30,7 +30,7 @@ export const dayOf = (at) => Math.floor((at - BEHIND_MS) / DAY_MS);
 export const isOutdated = (before, now) => now - before > SLEPT_MS || dayOf(before) !== dayOf(now);
 
 /** Notify listeners when the page is seen again, or may be outdated while visible. */
-export function tellReturns() {
+export function announceReturns() {
   const returned = () => document.hidden || emit("returned");
   let before = serverNow();
   setInterval(() => {

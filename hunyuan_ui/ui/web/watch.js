@@ -1,15 +1,15 @@
 // The jobs that this page follows: polling, display, and announcing their ends.
 
-import { createUnderWay } from "./active_job_card.js";
-import { createOthers } from "./active_job_rows.js";
+import { createActiveCard } from "./active_job_card.js";
+import { createActiveRows } from "./active_job_rows.js";
 import { channel, identified, kept, tab } from "./browser_storage.js";
 import { fill, isSmall, keepingFocus, keepingTop, piecesOf, reveal } from "./dom.js";
-import { createEnded, pressOnce } from "./ended_job_card.js";
+import { createEndedCard, pressOnce } from "./ended_job_card.js";
 import { emit, on, onReturn, reload } from "./events.js";
-import { drawSights } from "./examples.js";
-import { createFollowed } from "./followed_jobs.js";
+import { drawShowcase } from "./examples.js";
+import { createFollowedJobs } from "./followed_jobs.js";
 import { words } from "./language.js";
-import { steady } from "./misdirected_press.js";
+import { guardPresses } from "./misdirected_press.js";
 import { createNotify, setTitle } from "./notifications.js";
 import { createPoll } from "./poll.js";
 import { requestState, visitorIs } from "./server.js";
@@ -34,16 +34,16 @@ async function askJobs(path) {
 export function watch({ element, props, trigger, watch: onChange }) {
   const part = piecesOf(element);
   const card = element.querySelector(".job-card");
-  const standsFor = steady(card);
-  const followed = createFollowed(tab, kept);
+  const noteContent = guardPresses(card);
+  const followed = createFollowedJobs(tab, kept);
   const otherTabs = channel("hunyuan");
   const notify = createNotify(part("notify"), part("denied"));
   // A click of which only some videos are stored needs another press.
   const arrived = (id, { is_whole: isWhole }) => window.hunyuan[isWhole === false ? "partly" : "answered"](id);
   const say = (text) => (part("heard").textContent = text);
-  const ended = createEnded(card, part, { change: stand, dismiss: dismissEverywhere, lookAgain, tryAgain });
-  const underWay = createUnderWay(part, () => Boolean(props.value?.is_public), say);
-  const showOthers = createOthers(part("others"), followed.isStopped, { watch: watchAgain, lookAgain, cancel });
+  const ended = createEndedCard(card, part, { change: stand, dismiss: dismissEverywhere, lookAgain, tryAgain });
+  const underWay = createActiveCard(part, () => Boolean(props.value?.is_public), say);
+  const showOthers = createActiveRows(part("others"), followed.isStopped, { watch: watchAgain, lookAgain, cancel });
   const seen = { job: null, lookedAt: null }; // of the server's values
   const held = new Map(); // long polls, by the id of their job
   let together = new Set(); // ids of jobs that are shown side by side, because they belong to one click
@@ -122,7 +122,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   async function expect(id) {
     let job = await askSoon(id);
     if (!job.status) job = await askSoon(id); // the first request may have arrived before the click
-    if (job.is_active) tell([job]);
+    if (job.is_active) takeAll([job]);
     else take(id, job);
   }
 
@@ -138,7 +138,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
       if (!job) return setTimeout(seekLeft, ABORT_MS);
       if (!job.status) continue;
       followed.follow(id);
-      if (job.is_active) tell([job]);
+      if (job.is_active) takeAll([job]);
       else take(id, job);
       return;
     }
@@ -156,7 +156,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
       isReached ||= job !== null;
       if (!job?.status) continue;
       begin(id);
-      tell([job]);
+      takeAll([job]);
       bringUp(id);
       pollSoon();
       return;
@@ -197,7 +197,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   }
 
   function stand() {
-    standsFor([(focus || resting)?.id, ended.id(), ready?.id, ...others.map((job) => job.id)].join());
+    noteContent([(focus || resting)?.id, ended.id(), ready?.id, ...others.map((job) => job.id)].join());
   }
 
   const show = () => keepingTop(card, () => keepingFocus(card, draw));
@@ -278,7 +278,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
     if (isNew) {
       if (value.is_new) {
         begin(value.job);
-        tell(value.told);
+        takeAll(value.told);
         if (!value.again_of) bringUp(value.job);
         expect(value.job).then(pollSoon, poll);
         if (value.again_of) {
@@ -301,7 +301,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   }
 
   /** Show the jobs of a click from its answer. */
-  function tell(jobs) {
+  function takeAll(jobs) {
     followed.add(jobs.filter((job) => job.is_active));
     emit("jobs", jobs);
     for (const job of jobs) take(job.id, job);
@@ -327,7 +327,7 @@ export function watch({ element, props, trigger, watch: onChange }) {
   }
 
   fill(element, words);
-  drawSights(part("sights"), props.sights);
+  drawShowcase(part("showcase"), props.showcase);
   part("cancel").addEventListener("click", () => cancel(focus.id));
   part("ask").addEventListener("click", () => lookAgain(focus.id, part("ask")));
   part("stop").addEventListener("click", stopWatching);
