@@ -131,7 +131,7 @@ class CallRules:
         name = call.get("fn_name")
         function = getattr(block, name, None) if isinstance(name, str) else None
         if getattr(function, "_is_server_fn", False) is not True:  # a translated text has every attribute
-            raise BadCallError("no_function", 404)
+            _no_function()
         if wrong := _plain(call.get("data")):
             raise BadCallError(wrong, at=0, name="data")
         if "session_hash" not in call:
@@ -195,7 +195,7 @@ class CallRules:
         function = self._named(name)
         described = self._parameters.get(f"/{name}")
         if described is None:
-            raise BadCallError("no_function", 404)
+            _no_function()
         kinds = [value.kind for value, hidden in zip(function.values, function.is_hidden, strict=True) if not hidden]
         known = {str(one["parameter_name"]): place for place, one in enumerate(described)}
         for key in given:
@@ -420,7 +420,7 @@ def _object(body: bytes) -> dict[str, Any]:
 
 def _json(body: bytes) -> object:
     try:
-        return json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
+        return json.loads(body, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         raise BadCallError("not_a_call", 400) from None
 
@@ -439,10 +439,6 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError
     return number
-
-
-def _refuse_constant(_name: str) -> NoReturn:
-    raise ValueError
 
 
 def _is_whole(value: object) -> bool:

@@ -125,7 +125,7 @@ class PageEvents:
         lost = [job.id for job in reversed(jobs) if self._runner.can_look_again(job)]
         return [
             token,
-            {**watched, "job": _news(jobs), "lost": lost, "shown": finished.id if finished else None},
+            {**watched, "job": _news(newest), "lost": lost, "shown": finished.id if finished else None},
             await self._together(watched["click"], visitor, say),
             pay,
             parts["head"],
@@ -223,11 +223,6 @@ async def _send_more(send: Callable[..., Any], specs: list[JobSpec], say: Words)
     return ""
 
 
-def _news(jobs: list[Job]) -> str | None:
-    """Return the job that an opening page should show besides the lost ones: the newest, if it is news."""
-    return jobs[0].id if jobs and _is_news(jobs[0]) else None
-
-
 def _job_id(event: gr.EventData) -> str:
     return str(getattr(event, "job", ""))
 
@@ -238,8 +233,9 @@ def _job_ids(event: gr.EventData) -> list[str]:
     return [str(one) for one in several[: len(COUNTS)]] or [_job_id(event)]
 
 
-def _is_news(job: Job) -> bool:
-    """Whether an opening page should show its newest job: it is unfinished, or failed recently."""
-    if job.status in (JobStatus.DONE, JobStatus.CANCELLED):  # a cancellation was already shown when it happened
-        return False
-    return job.is_active or time.time() - job.updated_at < RECENT_S
+def _news(newest: Job | None) -> str | None:
+    """Return the visitor's newest job if an opening page should show it: it is unfinished, or failed recently."""
+    # A cancellation was already shown when it happened.
+    if newest is None or newest.status in (JobStatus.DONE, JobStatus.CANCELLED):
+        return None
+    return newest.id if newest.is_active or time.time() - newest.updated_at < RECENT_S else None

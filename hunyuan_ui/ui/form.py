@@ -125,7 +125,8 @@ def build_request_form(*, has_variations: bool = True, set_elsewhere: Sequence[s
         placed["shape"] = _choice("shape", presets.SHAPES, initial["shape"])
         placed["size"] = _choice("size", [(f"{lines}p", lines) for lines in presets.SIZES], initial["size"])
     with gr.Row(elem_classes="choices"):
-        placed["quality"] = _choice("quality", _quality_choices(), initial["quality"])
+        qualities = [(label(f"form.quality.{name}"), name) for name in presets.STEPS]
+        placed["quality"] = _choice("quality", qualities, initial["quality"])
         length = words().length(default.video_length, default.duration_s)
         placed["video_length"] = _control(fields["video_length"], label=words()("form.frames", length=length))
     with gr.Row(elem_classes="choices seed-row"):
@@ -229,7 +230,3 @@ def _control(field: Parameter, **looks: Any) -> Any:
 def _choice(name: str, choices: Sequence[Any], value: str | None, *, visible: bool = True) -> gr.Radio:
     looks: dict[str, Any] = {"elem_id": name, "elem_classes": "segmented", "visible": visible}
     return gr.Radio(choices=list(choices), value=value, label=label(f"form.{name}"), **looks)
-
-
-def _quality_choices() -> list[tuple[str, str]]:
-    return [(label(f"form.quality.{name}"), name) for name in presets.STEPS]
