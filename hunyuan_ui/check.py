@@ -76,7 +76,7 @@ class Subject:
 
     settings: Settings
     client: EndpointClient
-    timeouts: Timeouts = Timeouts()
+    timeouts: Timeouts
 
     @property
     def key(self) -> str:

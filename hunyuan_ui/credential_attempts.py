@@ -98,7 +98,7 @@ class AttemptsInMemory:
         now: A monotonic clock in seconds.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._by_name: OrderedDict[str, Limiter] = OrderedDict()
 

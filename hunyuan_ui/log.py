@@ -166,7 +166,7 @@ def trouble(name: str, /, **facts: Any) -> None:
     _LOGGER.warning(name, extra={"facts": facts}, exc_info=sys.exc_info()[0] is not None)
 
 
-def redact(text: str, secrets: Iterable[Secret] = ()) -> str:
+def redact(text: str, secrets: Iterable[Secret]) -> str:
     """Replace keys in a text: texts in the format of a key, and the given secrets."""
     for secret in secrets:
         if letters := secret.reveal():

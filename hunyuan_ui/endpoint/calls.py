@@ -118,14 +118,14 @@ class Reply:
     deadline: float
     elapsed_s: float = 0.0
 
-    async def read_all(self, limit: int = JSON_LIMIT) -> Answer:
+    async def read_all(self, limit: int) -> Answer:
         """Read the body, of at most `limit` bytes, and release the connection."""
         try:
             return await self.read(body_of(self.response), limit=limit)
         finally:
             await self.response.aclose()
 
-    async def read(self, chunks: AsyncGenerator[bytes, None], start: bytes = b"", *, limit: int = JSON_LIMIT) -> Answer:
+    async def read(self, chunks: AsyncGenerator[bytes, None], start: bytes = b"", *, limit: int) -> Answer:
         """Read the rest of the body after `start`, of at most `limit` bytes."""
         body, problem = await read_body(chunks, self.deadline, limit, start)
         response = self.response

@@ -154,7 +154,7 @@ class RemoteStatus:
     """
 
     state: RemoteState
-    metrics: Metrics = Metrics()
+    metrics: Metrics
     progress: float | None = None
     url: str | None = None
 

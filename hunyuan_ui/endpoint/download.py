@@ -265,7 +265,7 @@ async def fetch(
         await save(body, part, check=check, length=length, limits=limits.save)
 
 
-async def answer_at(url: str, *, own_origin: str, proxies: Proxies = DIRECT) -> int:
+async def answer_at(url: str, *, own_origin: str, proxies: Proxies) -> int:
     """Return the HTTP status for an address without reading the file.
 
     Arguments and errors are those of `fetch`.

@@ -115,10 +115,10 @@ class PastRequest:
     identity: str
     request_id: str | None
     state: RemoteState
-    cost: float | None = None
-    url: str | None = None
-    request: VideoRequest | None = None
-    at: float | None = None
+    cost: float | None
+    url: str | None
+    request: VideoRequest | None
+    at: float | None
 
 
 def list_query(page: int, since: float, now: float) -> str:

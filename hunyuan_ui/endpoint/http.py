@@ -19,7 +19,7 @@ from hunyuan_ui.endpoint.content_encoding import EncodingError, decoded, encodin
 from hunyuan_ui.endpoint.proxy_tunnel import ProxyBackend, ProxyRefusedError
 from hunyuan_ui.errors import EndpointUnreachableError, Reason, reason
 from hunyuan_ui.file_type import START_BYTES
-from hunyuan_ui.outbound_proxies import DIRECT, Proxies
+from hunyuan_ui.outbound_proxies import Proxies
 
 _LATE: Final = reason("answer_without_end")
 _E = TypeVar("_E", bound=BaseException)
@@ -56,7 +56,7 @@ def shared_ssl_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def new_transport(*, kept: int, proxies: Proxies = DIRECT) -> httpx.AsyncHTTPTransport:
+def new_transport(*, kept: int, proxies: Proxies) -> httpx.AsyncHTTPTransport:
     """Return a transport for calls that carry the key.
 
     Bypasses httpx's client to avoid its redirects and cookies: a cookie would link one visitor's key to the next

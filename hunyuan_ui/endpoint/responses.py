@@ -222,7 +222,7 @@ def _both_ends(body: bytes) -> bytes:
     return body if len(body) <= 2 * _SEARCHED else body[:_SEARCHED] + b"|" + body[-_SEARCHED:]
 
 
-def finished_url(answer: Answer, base: str = "") -> str | None:
+def finished_url(answer: Answer, base: str) -> str | None:
     """Return the finished video's address in the response to a POST, whatever its status, or None."""
     fields = answer.fields or {}
     is_made = answer.is_success or contract.state_in(fields) is RemoteState.COMPLETED

@@ -39,9 +39,9 @@ class BlockingAnswer:
     request_id: str | None
     metrics: Metrics
     url: str | None
-    _start: bytes = field(default=b"", repr=False)
-    _chunks: AsyncIterator[bytes] | None = field(default=None, repr=False)
-    _length: int | None = None
+    _start: bytes = field(repr=False)
+    _chunks: AsyncIterator[bytes] | None = field(repr=False)
+    _length: int | None
 
     async def save(self, part: Path, *, check: Check, limits: SaveLimits = SaveLimits()) -> None:
         """Write the video's bytes to a file; can be called once, inside the `async with`.

@@ -84,9 +84,7 @@ class Batches:
     A method that takes a list's id raises AccessError if its visitor has no such list.
     """
 
-    def __init__(
-        self, runner: JobRunner, services: Services, settings: Settings, shared: ReplicaLists | None = None
-    ) -> None:
+    def __init__(self, runner: JobRunner, services: Services, settings: Settings, shared: ReplicaLists | None) -> None:
         self._runner = runner
         self._services = services
         self._settings = settings

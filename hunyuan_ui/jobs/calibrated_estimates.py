@@ -21,7 +21,7 @@ class CalibratedEstimates:
         StorageError: The ledger cannot be read.
     """
 
-    def __init__(self, ledger: Ledger, reads: LedgerThread, engine_usd_per_hour: float | None = None) -> None:
+    def __init__(self, ledger: Ledger, reads: LedgerThread, engine_usd_per_hour: float | None) -> None:
         self._engine_usd_per_hour = engine_usd_per_hour
         self._ledger = ledger
         self._reads = reads

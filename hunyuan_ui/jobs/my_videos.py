@@ -79,7 +79,7 @@ class MyVideos:
         is_public: Strangers make videos here, which the owner may not see.
     """
 
-    def __init__(self, services: Services, *, is_public: bool = False) -> None:
+    def __init__(self, services: Services, *, is_public: bool) -> None:
         self._services = services
         self._is_public = is_public
         self._signed_links = services.links

@@ -186,9 +186,9 @@ class JobRunner:
         self,
         visitor: Visitor,
         *,
-        payer: Payer | None = None,
-        own_key: str | None = None,
-        is_logged_in: bool = False,
+        payer: Payer | None,
+        own_key: str | None,
+        is_logged_in: bool,
     ) -> Payer:
         """Return the payer of a visitor's video; arguments and errors are those of `submit`."""
         return self._limits.payer(

@@ -120,7 +120,7 @@ class PostgresDatabase:
     can_be_away = True
     last_sent = None
 
-    def __init__(self, conninfo: str, *, is_patient: bool = False) -> None:
+    def __init__(self, conninfo: str, *, is_patient: bool) -> None:
         self._conninfo = conninfo
         self._kind = Connection[TupleRow] if is_patient else _ImpatientConnection
         self._failed_at: float | None = None  # time.monotonic()

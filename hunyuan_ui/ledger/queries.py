@@ -24,6 +24,7 @@ OF_ANOTHER: Final = (
     "SELECT 1 FROM jobs WHERE request_id IS NOT NULL AND lower(replace(request_id, '-', '')) = :request AND id <> :id"
 )
 _IDS_AT_ONCE: Final = 500  # the oldest SQLite accepts 999 values per statement
+_OUTCOMES: Final = 20  # finished jobs that calibrate estimates
 _SEARCH_AT_MOST: Final = 200  # characters
 _ESCAPED: Final = re.compile("[!%_]")
 
@@ -112,14 +113,14 @@ class LedgerQueries(LedgerTransactions):
         with self._reading() as read:
             return {row[0] for row in read.execute(f"SELECT id FROM jobs WHERE {where}")}
 
-    def outcomes(self, payer: str, limit: int = 20, *, of_engine: bool = False) -> list[Outcome]:
+    def outcomes(self, payer: str, *, of_engine: bool = False) -> list[Outcome]:
         """Return the seconds and costs of the latest finished jobs, of the self-hosted engine or of the others."""
         with self._reading() as read:
             rows = read.execute(
                 "SELECT predicted_s, inference_s, cost_microusd FROM jobs WHERE status = 'done' AND inference_s > 0"
                 f" AND (payer = 'nobody') = (? = 'nobody') AND (dialect = 'openai') = ? AND {_IN_DOUBT} IS NULL"
-                " ORDER BY ended_at DESC LIMIT ?",
-                (payer, of_engine, limit),
+                f" ORDER BY ended_at DESC LIMIT {_OUTCOMES}",
+                (payer, of_engine),
             ).fetchall()
         return [Outcome(row[0], row[1], None if row[2] is None else row[2] / MICRO) for row in rows]
 

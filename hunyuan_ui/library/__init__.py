@@ -17,7 +17,7 @@ VIDEOS_URL: Final = "HUNYUAN_UI_VIDEOS_URL"
 FOLDER_NAME: Final = "videos"  # in the data folder
 
 
-def open_library(folder: Path, url: str | None, process: str = "") -> VideoLibrary:
+def open_library(folder: Path, url: str | None, process: str) -> VideoLibrary:
     """Return the library of a data folder; the package for buckets is imported only if one is set.
 
     Args:

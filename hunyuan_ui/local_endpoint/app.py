@@ -79,9 +79,7 @@ def create_app(
 class LocalEndpoint:
     """One method per path."""
 
-    def __init__(
-        self, jobs: Jobs, auth: Auth, v1_answer: Literal["bytes", "url"], envelope: Envelope = in_data
-    ) -> None:
+    def __init__(self, jobs: Jobs, auth: Auth, v1_answer: Literal["bytes", "url"], envelope: Envelope) -> None:
         self._jobs = jobs
         self._auth = auth
         self._v1_answer = v1_answer

@@ -29,6 +29,7 @@ from hunyuan_ui.request import FPS, VideoRequest
 
 _T = TypeVar("_T")
 _QUEUE_SHARE: Final = 0.1  # of a job's time; clients must handle a queued state, as the real service has a queue
+_AT_ONCE: Final = 16  # jobs that are processed; the others wait in the queue
 _RENDERERS: Final = 2  # threads; drawing and encoding release the GIL for most of their time
 
 
@@ -40,17 +41,13 @@ class Terms:
         seconds: Wall time of a job from submission to its end.
         is_free: Nothing is charged and nothing refused for lack of credits.
         record_life_s: Seconds after submission until polling answers 404.
-        file_life_s: Seconds after submission until the file is deleted.
         most_jobs: Finished jobs that are kept, with their files.
-        at_once: Jobs that are processed concurrently; the others wait in the queue.
     """
 
-    seconds: float = 6.0
-    is_free: bool = False
+    seconds: float
+    is_free: bool
     record_life_s: float = RECORD_LIFE_S
-    file_life_s: float = FILE_LIFE_S
     most_jobs: int = 200
-    at_once: int = 16
 
 
 @dataclass
@@ -113,7 +110,7 @@ class Jobs:
         self._work_dir = work_dir
         self._jobs: OrderedDict[str, RemoteJob] = OrderedDict()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._slots = asyncio.Semaphore(terms.at_once)
+        self._slots = asyncio.Semaphore(_AT_ONCE)
         self._is_closing = threading.Event()
 
     def submit(self, values: Mapping[str, Any], key: str, *, is_free: bool = False) -> RemoteJob:
@@ -173,7 +170,7 @@ class Jobs:
         """Return a finished video by the unguessable name in its address."""
         for job in self._jobs.values():
             if job.file and secrets.compare_digest(job.file.name.encode(), name.encode()):
-                return job.file if time.time() - job.submitted_at <= self._terms.file_life_s else None
+                return job.file if time.time() - job.submitted_at <= FILE_LIFE_S else None
         return None
 
     async def aclose(self) -> None:

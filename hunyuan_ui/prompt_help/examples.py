@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from hunyuan_ui.prompt_help.presets import STEPS, Shape, Size, pixels
+from hunyuan_ui.prompt_help.presets import STEPS, Shape, pixels
 from hunyuan_ui.request import VideoRequest
 
 
@@ -18,8 +18,8 @@ class Example(NamedTuple):
     request: VideoRequest
 
 
-def _example(key: str, prompt: str, shape: Shape = "16:9", size: Size = "480", **settings: Any) -> Example:
-    width, height = pixels(shape, size)
+def _example(key: str, prompt: str, shape: Shape = "16:9", **settings: Any) -> Example:
+    width, height = pixels(shape, "480")
     return Example(key, VideoRequest.parse({"prompt": prompt, "width": width, "height": height, **settings}))
 
 

@@ -34,7 +34,7 @@ class _ServedPath(Convertor[str]):
 register_url_convertor("served", _ServedPath())
 
 
-def download_name(job: Job, suffix: str = ".mp4") -> str:
+def download_name(job: Job, suffix: str) -> str:
     """Return a download's file name; it contains no word of the prompt."""
     width, height, *_ = job.made
     return _NAME.format(width=width, height=height, seed=job.request.seed, suffix=suffix)

@@ -244,7 +244,7 @@ class Words:
         """Format the length of a video in seconds with one decimal place; a single frame is called a picture."""
         return self["result.one_picture"] if frames == 1 else self("result.seconds", seconds=f"{seconds:.1f}")
 
-    def size_line(self, request: VideoRequest, *, is_typed: bool = True) -> str:
+    def size_line(self, request: VideoRequest, *, is_typed: bool) -> str:
         """Return the real size and length of a request's video.
 
         Args:

@@ -73,7 +73,7 @@ async def look_at_everything(runner: JobRunner, get: Get, job_id: str) -> None:
     assert (await runner.spending()).spent_today_usd > 0
     assert (await runner.newest(VISITOR)) is not None
     assert [job.id for job in (await runner.videos.find(VISITOR, VideoFilter(search="heron")))[0]] == [job_id]
-    for ask in (runner.owner.everything, runner.owner.unknown, runner.owner.days, runner.owner.is_paused):
+    for ask in (runner.owner.all_jobs, runner.owner.unknown, runner.owner.days, runner.owner.is_paused):
         await ask(VISITOR)
 
 

@@ -25,7 +25,7 @@ class Caption:
         is_brief: Omit all but "local preview".
     """
 
-    def __init__(self, request: VideoRequest, *, is_brief: bool = False) -> None:
+    def __init__(self, request: VideoRequest, *, is_brief: bool) -> None:
         self._parts: list[Strip] = []
         width, height = request.real_size
         size = round(min(max(min(width, height) / 34, 11), 30))

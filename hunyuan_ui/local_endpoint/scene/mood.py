@@ -46,7 +46,7 @@ class Mood:
     pace: float
     light_x: float
     palette: Palette
-    has_neon: bool = False
+    has_neon: bool
 
 
 _PLACES: Final[dict[Place, str]] = {
