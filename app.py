@@ -47,9 +47,9 @@ from hunyuan_ui.ui.asset_cache import AssetMemory, PageCompression
 from hunyuan_ui.ui.call_values import CallRules
 from hunyuan_ui.ui.connections import bound_connections
 from hunyuan_ui.ui.gradio_patches import listen_on, wait_for_server
-from hunyuan_ui.ui.page import build_page, launch_options
+from hunyuan_ui.ui.page import build_page, launch_faults, launch_options
 from hunyuan_ui.ui.replica_answers import build_answer_routes
-from hunyuan_ui.ui.request_filter import faults, install_request_filter
+from hunyuan_ui.ui.request_filter import install_request_filter
 from hunyuan_ui.ui.routes import build_routes
 from hunyuan_ui.ui.served_files import served_folders
 from hunyuan_ui.words import words
@@ -63,7 +63,7 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     """Run the runner exactly as long as the server, and refuse to serve with settings that are unsafe in public."""
     log.take_over()
     install_request_filter(app, settings, CallRules(demo), routes=routes)
-    if settings.is_public and (found := faults(demo, has_analytics=has_analytics, has_mcp=settings.has_mcp)):
+    if settings.is_public and (found := launch_faults(demo, has_analytics=has_analytics, has_mcp=settings.has_mcp)):
         log.free_prints()
         say(words()["start.unsafe"], *found)
         os._exit(2)  # Gradio would react to an exception by trying a hundred other ports

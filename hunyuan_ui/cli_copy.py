@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from hunyuan_ui import ledger, library, log, setting_values
 from hunyuan_ui.cli_output import Exit, Interruption, StatusLine, interruptions, prepare_console, print_line, say
-from hunyuan_ui.data_folder import DataFolder, sync_folder
+from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import HunyuanUIError, SettingsError, StorageError
+from hunyuan_ui.file_writes import sync_folder
 from hunyuan_ui.job import MICRO, JobStatus
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.signed_links import kept_secret

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import secrets
 import shutil
 import stat
 import sys
@@ -17,12 +15,12 @@ from pathlib import Path
 from typing import IO, Final
 
 from hunyuan_ui.errors import StorageError
+from hunyuan_ui.file_writes import is_disk_full
 
 MIN_FREE_BYTES: Final = 512 * 1024 * 1024  # twice the largest download (docs/facts/faults-and-security.md row 43)
 LOCK_NAME: Final = "ledger.lock"
 # Deleted when the disk is full, so that the ledger can still be written (docs/facts/faults-and-security.md row 45).
 BALLAST_BYTES: Final = 1024 * 1024
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # This program's own files; opening a pipe in the place of one would block, and a link to nothing would read as no file.
 _OWN_FILES: Final = re.compile(r"ledger\.(confirmed|lock|moved|other|review|sent|sqlite3(-\w+)?)|links\.secret|ballast")
 _OWN_NAMES: Final = re.compile(r"ledger\..*|links\.secret|ballast", re.IGNORECASE)  # with backups, on any disk
@@ -283,30 +281,3 @@ else:
 
     def _lock_file(file: IO[str], *, is_shared: bool) -> None:
         fcntl.flock(file, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-
-
-def is_disk_full(error: OSError) -> bool:
-    """Whether a write failed because of a full disk, a quota or the maximum file size."""
-    return error.errno in _FULL
-
-
-def sync_folder(path: Path) -> None:
-    """Make a rename inside a folder survive a power cut, if the system supports that."""
-    if sys.platform == "win32":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def atomic_write(path: Path) -> Generator[Path]:
-    """Yield a temporary file beside `path`, which replaces it on success and is removed otherwise."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        yield part
-        os.replace(part, path)  # noqa: PTH105 - the file may be read by others at this moment; replace says it is atomic
-    finally:
-        part.unlink(missing_ok=True)

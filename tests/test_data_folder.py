@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hunyuan_ui.data_folder import BALLAST_BYTES, DataFolder, sync_folder
+from hunyuan_ui.data_folder import BALLAST_BYTES, DataFolder
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.words import words
 
@@ -463,13 +463,6 @@ def test_a_lasting_problem_collects_no_tracebacks(tmp_path: Path) -> None:
     while traceback is not None:
         depth, traceback = depth + 1, traceback.tb_next
     assert depth <= 2
-
-
-def test_a_folder_can_be_synced(tmp_path: Path) -> None:
-    sync_folder(tmp_path)
-    if sys.platform != "win32":
-        with pytest.raises(FileNotFoundError):
-            sync_folder(tmp_path / "missing")
 
 
 def test_a_ballast_that_does_not_fit_takes_none_of_the_last_bytes(

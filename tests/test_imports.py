@@ -33,7 +33,8 @@ ROOMS: dict[str, str] = {
     "csv_text": "",
     "prompt_list": "errors request wildcards",
     "estimate": "endpoint.contract request",
-    "data_folder": "errors",
+    "file_writes": "",
+    "data_folder": "errors file_writes",
     "setting_values": "errors local_addresses",
     "gradio_environment": "errors setting_values",
     "env_file": "errors first_bytes gradio_environment",
@@ -48,12 +49,12 @@ ROOMS: dict[str, str] = {
     "limits": "errors job settings",
     "log": "cli_output setting_values settings",
     "notifications": "errors job log words",
-    "media": "errors file_type data_folder request",
+    "media": "errors file_type file_writes request",
     "prompt_help": "request",
     "ledger": "checkpoint endpoint.contract errors estimate job limits request",
     "ledger.__main__": "cli_copy",
-    "library": "cancellation checkpoint errors file_type data_folder job log media request",
-    "endpoint": "cancellation checkpoint errors file_type data_folder outbound_proxies request",
+    "library": "cancellation checkpoint errors file_type file_writes data_folder job log media request",
+    "endpoint": "cancellation checkpoint errors file_type file_writes outbound_proxies request",
     "jobs": (
         "access_code cancellation credential_attempts checkpoint csv_text endpoint errors estimate data_folder job "
         "ledger library limits local_endpoint.app log media notifications prompt_list request setting_values settings "
@@ -69,7 +70,9 @@ ROOMS: dict[str, str] = {
     "app": "errors jobs log startup ui words",
     "check": "endpoint errors estimate data_folder ledger library request settings words",
     "cli_output": "setting_values words",
-    "cli_copy": "cli_output errors data_folder job ledger library log setting_values settings signed_links words",
+    "cli_copy": (
+        "cli_output errors data_folder file_writes job ledger library log setting_values settings signed_links words"
+    ),
     "cli": "check cli_batch cli_output errors estimate job jobs log request settings words",
     "cli_batch": "cli_output errors first_bytes job jobs prompt_list request words",
     "__main__": "cli words",

@@ -20,7 +20,6 @@ import httpx
 
 from hunyuan_ui.cancellation import shielded
 from hunyuan_ui.checkpoint import checkpoint
-from hunyuan_ui.data_folder import is_disk_full
 from hunyuan_ui.endpoint import contract
 from hunyuan_ui.endpoint.embedded_video import MOST_BYTES, embedded_video
 from hunyuan_ui.endpoint.http import (
@@ -39,6 +38,7 @@ from hunyuan_ui.endpoint.retry_after import named_wait_s
 from hunyuan_ui.endpoint.safe_transport import SafeBackend, UrlPolicy
 from hunyuan_ui.errors import DownloadError, MediaError, Reason, StorageError, reason
 from hunyuan_ui.file_type import START_BYTES, is_text
+from hunyuan_ui.file_writes import is_disk_full
 from hunyuan_ui.outbound_proxies import DIRECT, Proxies
 
 Check: TypeAlias = Callable[[Path], object]

@@ -16,9 +16,10 @@ from typing import Final
 from hunyuan_ui import log, media
 from hunyuan_ui.cancellation import shielded
 from hunyuan_ui.checkpoint import checkpoint
-from hunyuan_ui.data_folder import MIN_FREE_BYTES, is_disk_full
+from hunyuan_ui.data_folder import MIN_FREE_BYTES
 from hunyuan_ui.errors import MediaError, StorageError, reason
 from hunyuan_ui.file_type import BY_SUFFIX
+from hunyuan_ui.file_writes import is_disk_full
 from hunyuan_ui.job import Job, is_id
 from hunyuan_ui.library.bounded_folder import make_room, mark_used
 from hunyuan_ui.library.bucket import Bucket

@@ -14,8 +14,8 @@ from typing import Final, Literal
 
 from hunyuan_ui import media
 from hunyuan_ui.cancellation import in_thread
-from hunyuan_ui.data_folder import is_disk_full
 from hunyuan_ui.errors import MediaError, reason
+from hunyuan_ui.file_writes import is_disk_full
 from hunyuan_ui.library.bounded_folder import is_older, make_room, mark_used
 from hunyuan_ui.media import settings_tag
 from hunyuan_ui.request import FPS

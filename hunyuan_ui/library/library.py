@@ -14,9 +14,9 @@ from typing import Any, Final, cast, get_args
 
 from hunyuan_ui import media
 from hunyuan_ui.checkpoint import checkpoint
-from hunyuan_ui.data_folder import sync_folder
 from hunyuan_ui.errors import MediaError, StorageError, reason
 from hunyuan_ui.file_type import BY_SUFFIX, MP4, START_BYTES, is_text
+from hunyuan_ui.file_writes import sync_folder
 from hunyuan_ui.job import Dialect, Job, JobStatus, Payer, is_id
 from hunyuan_ui.library.bounded_folder import is_older
 from hunyuan_ui.media import settings_tag as settings_tag

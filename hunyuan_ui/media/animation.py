@@ -7,8 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from hunyuan_ui.data_folder import atomic_write
 from hunyuan_ui.errors import MediaError, reason
+from hunyuan_ui.file_writes import atomic_write
 from hunyuan_ui.media.decoding import decoding
 from hunyuan_ui.media.frames import EARLY_S, scaling_to
 from hunyuan_ui.media.mp4_check import facts

@@ -7,8 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hunyuan_ui.data_folder import atomic_write
 from hunyuan_ui.errors import MediaError, reason
+from hunyuan_ui.file_writes import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np

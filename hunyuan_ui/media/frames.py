@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from hunyuan_ui.data_folder import atomic_write
 from hunyuan_ui.errors import MediaError
+from hunyuan_ui.file_writes import atomic_write
 from hunyuan_ui.media.decoding import decoding
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from typing import Any, BinaryIO, Final, cast
 from uuid import UUID
 from zlib import crc32
 
-from hunyuan_ui.data_folder import atomic_write
 from hunyuan_ui.errors import InvalidRequestError, MediaError, reason
+from hunyuan_ui.file_writes import atomic_write
 from hunyuan_ui.media import check_mp4
 from hunyuan_ui.media.decoding import UNPROBED
 from hunyuan_ui.media.mp4_boxes import boxes, chunk_places, opened, outer_boxes, payload_of

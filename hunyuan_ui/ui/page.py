@@ -27,6 +27,7 @@ from hunyuan_ui.ui.page_head import serve_own_head
 from hunyuan_ui.ui.page_json import PAGE_VERSION
 from hunyuan_ui.ui.payment import PAY_EVENTS, build_pay
 from hunyuan_ui.ui.replica_answers import share_answers
+from hunyuan_ui.ui.request_filter import RequestFilter
 from hunyuan_ui.ui.theme import build_theme
 from hunyuan_ui.ui.views import head_of
 from hunyuan_ui.words import languages, words
@@ -122,6 +123,29 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "enable_monitoring": False,
         "_frontend": False,  # it would have to answer Gradio within 3 s, else the program would end
     }
+
+
+def launch_faults(demo: Any, *, has_analytics: bool, has_mcp: bool) -> list[str]:
+    """Return what makes an app unsafe that is about to be made public, whatever Gradio made of the options.
+
+    Args:
+        demo: The Blocks, during launch.
+        has_analytics: The owner lets Gradio send usage data about this app to its makers.
+        has_mcp: The owner has enabled the tools for agents.
+    """
+    found = {
+        "api_open": demo.api_open,
+        "max_file_size": not demo.max_file_size,
+        "run_history": demo.run_history,
+        "show_error": demo.show_error,
+        "allowed_paths": demo.allowed_paths,
+        "ssr_mode": demo.ssr_mode,
+        "vibe_mode": demo.vibe_mode,
+        "no_filter": not isinstance(demo.app.middleware_stack, RequestFilter),
+        "analytics": demo.analytics_enabled and not has_analytics,
+        "mcp": demo.mcp_server and not has_mcp,
+    }
+    return [words()[f"start.fault.{code}"] for code, is_wrong in found.items() if is_wrong]
 
 
 def _place(runner: JobRunner) -> Page:

@@ -24,7 +24,7 @@ from hunyuan_ui.ui import origins
 from hunyuan_ui.ui.batch import CHECK, SEND
 from hunyuan_ui.ui.call_values import BadCallError, CallRules
 from hunyuan_ui.ui.video_files import SHARED_HEADERS
-from hunyuan_ui.words import Words, words, words_for
+from hunyuan_ui.words import Words, words_for
 
 MOST_BYTES: Final = 64 * 1024  # the longest prompts, with every character escaped, are half of it
 MOST_LIST_BYTES: Final = 2 * 1024 * 1024 + MOST_BYTES  # the longest list, with every second character escaped
@@ -391,31 +391,3 @@ def _bad_call(error: BadCallError, say: Words, *, is_agent: bool) -> Response:
 
 _NO_METHOD: Final = -32601  # of JSON-RPC
 _BAD_VALUES: Final = -32602
-
-# The requirements of table 6.1, checked on the built app; a truthy value is a fault.
-_FAULTS: Final[tuple[tuple[str, Callable[[Any], object]], ...]] = (
-    ("api_open", lambda demo: demo.api_open),
-    ("max_file_size", lambda demo: not demo.max_file_size),
-    ("run_history", lambda demo: demo.run_history),
-    ("show_error", lambda demo: demo.show_error),
-    ("allowed_paths", lambda demo: demo.allowed_paths),
-    ("ssr_mode", lambda demo: demo.ssr_mode),
-    ("vibe_mode", lambda demo: demo.vibe_mode),
-    ("no_filter", lambda demo: not isinstance(demo.app.middleware_stack, RequestFilter)),
-)
-
-
-def faults(demo: Any, *, has_analytics: bool, has_mcp: bool) -> list[str]:
-    """Return the faults of an app that is about to be made public.
-
-    Args:
-        demo: The Blocks, during launch.
-        has_analytics: The owner lets Gradio send usage data about this app to its makers.
-        has_mcp: The owner has enabled the tools for agents.
-    """
-    found = [code for code, is_wrong in _FAULTS if is_wrong(demo)]
-    if demo.analytics_enabled and not has_analytics:
-        found.append("analytics")
-    if demo.mcp_server and not has_mcp:
-        found.append("mcp")
-    return [words()[f"start.fault.{code}"] for code in found]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hunyuan_ui.jobs.job_watch import QueueEntry, starts_in_s
+from hunyuan_ui.jobs.queue_times import QueueEntry, starts_in_s
 
 
 def queue_of(*lengths: float | None, visitor: str = "") -> list[QueueEntry]:

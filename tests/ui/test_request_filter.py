@@ -23,7 +23,8 @@ from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui import request_filter
 from hunyuan_ui.ui.call_values import CallRules
-from hunyuan_ui.ui.request_filter import MOST_BYTES, RequestFilter, faults, install_request_filter
+from hunyuan_ui.ui.page import launch_faults
+from hunyuan_ui.ui.request_filter import MOST_BYTES, RequestFilter, install_request_filter
 from tests.app_process import running_app
 from tests.built_page import BuiltPage, built_page
 from tests.fake_service import FakeService
@@ -287,9 +288,9 @@ def built(**changes: Any) -> SimpleNamespace:
 
 
 def test_an_app_as_it_should_be_has_no_fault() -> None:
-    assert faults(built(), has_analytics=False, has_mcp=False) == []
+    assert launch_faults(built(), has_analytics=False, has_mcp=False) == []
     chosen = built(analytics_enabled=True, mcp_server=True)
-    assert faults(chosen, has_analytics=True, has_mcp=True) == []
+    assert launch_faults(chosen, has_analytics=True, has_mcp=True) == []
 
 
 @pytest.mark.parametrize(
@@ -308,7 +309,7 @@ def test_an_app_as_it_should_be_has_no_fault() -> None:
     ],
 )
 def test_each_wrong_setting_is_named(change: dict[str, Any], word: str) -> None:
-    (fault,) = faults(built(**change), has_analytics=False, has_mcp=False)
+    (fault,) = launch_faults(built(**change), has_analytics=False, has_mcp=False)
     assert word in fault
 
 
