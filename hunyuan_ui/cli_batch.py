@@ -29,6 +29,7 @@ from hunyuan_ui.job import JobProblem, JobStatus, Visitor
 from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
 from hunyuan_ui.jobs.batch import LIMITS
 from hunyuan_ui.jobs.batch_files import CSV_NAME, csv_of, file_name
+from hunyuan_ui.list_texts import list_line, problem_of_list
 from hunyuan_ui.prompt_list import MOST_BYTES, Kind, PromptList, Reading, read_list, text_of
 from hunyuan_ui.words import words
 
@@ -231,7 +232,7 @@ async def _followed(runner: JobRunner, made: _Made, sent: BatchView, interruptio
     done, news = -1, ""
     interrupted = asyncio.ensure_future(interruption.wait())
     while view.is_running and not interruption.is_requested:
-        line = _WORDS.list_line(view)
+        line = list_line(view, _WORDS)
         if view.done != done:  # without a terminal, only a finished video is reported
             done, news = view.done, line
         status.update(line, news)
@@ -250,7 +251,7 @@ def _report(view: BatchView, made: _Made, *, as_json: bool) -> int:
     """Report the outcome of a list."""
     counts = {status.value: count for status in JobStatus if (count := view.count(status))}
     unsent = view.rows - sum(counts.values())
-    problem = _WORDS.problem_of_list(view)
+    problem = problem_of_list(view, _WORDS)
     facts: dict[str, Any] = {
         "list_id": view.list_id,
         "name": view.name,

@@ -64,17 +64,18 @@ ROOMS: dict[str, str] = {
         "endpoint.contract errors estimate local_addresses media prompt_help request setting_values words"
     ),
     "ui": (
-        "csv_text errors estimate file_type job jobs library.exports local_addresses log prompt_help prompt_list "
-        "request setting_values settings startup words"
+        "csv_text errors estimate file_type job jobs library.exports list_texts local_addresses log prompt_help "
+        "prompt_list request setting_values settings startup words"
     ),
     "app": "errors jobs log startup ui words",
+    "list_texts": "jobs words",
     "check": "endpoint errors estimate data_folder ledger library request settings words",
     "cli_output": "setting_values words",
     "cli_copy": (
         "cli_output errors data_folder file_writes job ledger library log setting_values settings signed_links words"
     ),
     "cli": "check cli_batch cli_output errors estimate job jobs log request settings words",
-    "cli_batch": "cli_output errors first_bytes job jobs prompt_list request words",
+    "cli_batch": "cli_output errors first_bytes job jobs list_texts prompt_list request words",
     "__main__": "cli words",
 }
 

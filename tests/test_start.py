@@ -188,8 +188,8 @@ def test_a_taken_ipv6_port_is_said(tmp_path: Path) -> None:
 
 def test_a_public_page_that_was_built_wrongly_is_not_served(tmp_path: Path) -> None:
     built_wrongly = (
-        "from hunyuan_ui.ui import request_filter\n"
-        "request_filter.faults = lambda *_, **__: ['the queue is open']\n"
+        "from hunyuan_ui.ui import page\n"
+        "page.launch_faults = lambda *_, **__: ['the queue is open']\n"
         "import runpy\n"
         "runpy.run_path('app.py', run_name='__main__')\n"
     )

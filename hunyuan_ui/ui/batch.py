@@ -18,6 +18,7 @@ from hunyuan_ui.job import JobStatus, Visitor, is_id
 from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, Plan
 from hunyuan_ui.jobs.batch_files import csv_of, zip_of
 from hunyuan_ui.jobs.batch_view import DELETED, NOT_SENT
+from hunyuan_ui.list_texts import list_line, problem_of_list
 from hunyuan_ui.prompt_list import KINDS, Kind, PromptList, Reading
 from hunyuan_ui.ui.form import FIELDS
 from hunyuan_ui.ui.page_json import guarded, json_answer, json_body
@@ -183,8 +184,8 @@ def summary_of(view: BatchView, say: Words, runner: JobRunner) -> dict[str, Any]
         "left_s": round(view.left_s, 1),
         "is_running": view.is_running,
         "can_stop": view.can_stop,
-        "problem": say.problem_of_list(view),
-        "text": say.list_line(view),
+        "problem": problem_of_list(view, say),
+        "text": list_line(view, say),
         "zip": f"{LISTS}/{view.list_id}.zip?k={runner.videos.list_signature(view.list_id)}" if view.done else None,
     }
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache, reduce
 from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:  # startup messages must not wait for these imports
@@ -60,35 +60,6 @@ _OF_SERVER: Final = (
 CENT_USD: Final = 0.01
 _HAIR: Final = 6  # digits of a cent that are more than a sum's own error
 SOON_HOURS_S: Final = 5400  # above this, durations are shown in hours
-
-
-class Listed(Protocol):
-    """State of a prompt list: videos, rows that ended without one by status, US dollars including reservations, seconds
-    until all are finished, why it ended early, and its newest job."""
-
-    @property
-    def done(self) -> int: ...
-
-    @property
-    def rows(self) -> int: ...
-
-    @property
-    def missed(self) -> Mapping[str, int]: ...
-
-    @property
-    def spent_usd(self) -> float: ...
-
-    @property
-    def budget_usd(self) -> float | None: ...
-
-    @property
-    def left_s(self) -> float: ...
-
-    @property
-    def problem(self) -> JobProblem | None: ...
-
-    @property
-    def latest(self) -> Job | None: ...
 
 
 def shown_sum(prices: Collection[tuple[float, float]]) -> tuple[float, float]:
@@ -161,11 +132,6 @@ class Words:
         """Return the sentence of a job's problem, in the words for what makes it; None if it has none."""
         return None if job.problem is None else self.about(job).sentence(job.problem)
 
-    def problem_of_list(self, listed: Listed) -> str | None:
-        """Return the sentence of why a list ended early, in the words for what makes it; None if it did not."""
-        say = self.about(listed.latest) if listed.latest else self
-        return None if listed.problem is None else say.sentence(listed.problem)
-
     def joined(self, sentences: Sequence[str]) -> str:
         """Return sentences, without empty ones, as one text; Chinese ones follow each other without a space."""
         said = [sentence for sentence in sentences if sentence]
@@ -225,20 +191,6 @@ class Words:
         if 0 < about_usd < CENT_USD:
             return self("price.most", most=self.money(max(most_usd, CENT_USD)))
         return self("price.about", about=self.money(about_usd), most=self.money(most_usd))
-
-    def list_line(self, listed: Listed) -> str:
-        """Format the state of a prompt list, without zero or unknown values."""
-        parts = [self("list.done", done=listed.done, rows=listed.rows)]
-        parts += [self(f"list.{status}", count=count) for status, count in listed.missed.items() if count]
-        if listed.budget_usd:
-            parts.append(
-                self("list.spent_of", spent=self.money(listed.spent_usd), budget=self.money(listed.budget_usd))
-            )
-        elif listed.spent_usd:
-            parts.append(self.money(listed.spent_usd))
-        if listed.left_s:
-            parts.append(self("list.left", time=self.duration(listed.left_s)))
-        return " · ".join(parts)
 
     def length(self, frames: int, seconds: float) -> str:
         """Format the length of a video in seconds with one decimal place; a single frame is called a picture."""

@@ -17,6 +17,7 @@ from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.errors import AccessError, AuthenticationError, HunyuanUIError, InvalidRequestError, SpendLimitError
 from hunyuan_ui.job import MICRO, Job, JobStatus, Visitor
 from hunyuan_ui.jobs import BatchView, Entry, JobRunner, Order, batch, build_runner, endings, job_run, wait_times
+from hunyuan_ui.list_texts import list_line
 from hunyuan_ui.prompt_list import Reading, job_id, read_list
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.words import words
@@ -210,7 +211,7 @@ async def test_a_failed_row_is_made_again_by_wish_only(tmp_path: Path, service: 
     async with running(tmp_path, service, concurrency=1) as runner:
         view = await ended(runner, await sent(runner, lines(2)))
         assert view.count(JobStatus.FAILED) == 1
-        assert words().list_line(view).startswith("1 of 2 · 1 failed · $")
+        assert list_line(view, words()).startswith("1 of 2 · 1 failed · $")
         posts = service.posts
         view = await ended(runner, await sent(runner, lines(2)))
         assert (view.count(JobStatus.FAILED), service.posts) == (1, posts)

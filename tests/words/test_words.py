@@ -11,6 +11,7 @@ from hunyuan_ui.errors import DownloadError, InvalidRequestError, MediaError, Sp
 from hunyuan_ui.estimate import Outcome, estimate
 from hunyuan_ui.job import JobProblem
 from hunyuan_ui.jobs import BatchView, Entry
+from hunyuan_ui.list_texts import problem_of_list
 from hunyuan_ui.prompt_help.presets import STEPS
 from hunyuan_ui.prompt_list import Row
 from hunyuan_ui.request import VideoRequest, parameters
@@ -144,9 +145,9 @@ def test_a_list_that_ended_early_is_told_in_the_words_for_what_makes_it(made_by:
     problem = JobProblem.from_code("list_without_videos", count=3, last=last)
     entries = [Entry(Row(number, 0, REQUEST), "", REQUEST, made) for number, made in enumerate([job(**made_by), None])]
     view = BatchView("", "", 2, entries, 0, None, 0, is_running=False, problem=problem)
-    assert said in (words().problem_of_list(view) or "")
-    assert words().problem_of_list(replace(view, problem=None)) is None
-    assert "3" in (words().problem_of_list(replace(view, entries=[])) or "")
+    assert said in (problem_of_list(view, words()) or "")
+    assert problem_of_list(replace(view, problem=None), words()) is None
+    assert "3" in (problem_of_list(replace(view, entries=[]), words()) or "")
 
 
 def test_a_stored_problem_without_its_facts_keeps_its_stored_sentence() -> None:
