@@ -161,11 +161,15 @@ class RemoteStatus:
 
 @dataclass(frozen=True, slots=True)
 class RemoteResult:
-    """A finished v2 request: the video's address, or the video itself if it has none, its cost and times."""
+    """A finished v2 request: the video's address, or the video itself if it has none, its cost and times.
+
+    `others` are further addresses in the response, which may have the video if the first one does not.
+    """
 
     url: str | None
     metrics: Metrics = Metrics()
     video: bytes | None = field(default=None, repr=False)
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,20 +370,25 @@ def id_in_address(address: str) -> str | None:
 
 
 def video_url(body: object, base: str = "") -> str | None:
-    """Find the video's address in a response, in any shape (docs/facts/segmind-api.md 1.1 and 2.4).
+    """Return the likeliest address of the video in a response, or None; see `video_urls`."""
+    return next(iter(video_urls(body, base)), None)
+
+
+def video_urls(body: object, base: str = "") -> list[str]:
+    """Find the video's addresses in a response, in any shape (docs/facts/segmind-api.md 1.1 and 2.4).
 
     Args:
         base: URL that relative addresses are resolved against.
 
     Returns:
-        The first with a video's file extension, else the first without a picture's, else the first.
+        Those with a video's file extension, then those without a picture's, then the others.
     """
     if not isinstance(body, Mapping):
-        return None
+        return []
     fields = cast("Mapping[str, Any]", body)
     # One with a control character or half a surrogate is useless, and no database stores it.
     found = [url for name in _PLACES for url in islice(_urls_in(fields.get(name), base), _MOST_URLS)]
-    return min(filter(str.isprintable, found), key=_rank, default=None)
+    return sorted(dict.fromkeys(filter(str.isprintable, found)), key=_rank)
 
 
 def _urls_in_text(text: str, base: str, depth: int) -> Iterator[str]:

@@ -299,6 +299,12 @@ def _traces(answer: Answer) -> dict[str, object]:
     return found if answer.cost_usd is None else {**found, "cost": answer.cost_usd}
 
 
+def id_in_refusal(answer: Answer) -> str | None:
+    """Return the request id that a refusal names anywhere, which may be only its gateway's own."""
+    found = _traces(answer).get("request_id")
+    return found if isinstance(found, str) else None
+
+
 def _id_in_location(answer: Answer) -> str | None:
     return contract.id_in_address(answer.headers.get("location", ""))
 
@@ -336,7 +342,8 @@ def remote_result(answer: Answer, request_id: str, base: str = "") -> RemoteResu
     if answer.is_success and answer.fields is None and answer.video is not None:
         return RemoteResult(None, answer.metrics, answer.video)
     fields = _request_fields(answer, request_id)
-    url, state = contract.video_url(fields, base), _state_in(fields)
+    urls, state = contract.video_urls(fields, base), _state_in(fields)
+    url = next(iter(urls), None)
     if url is None and state is RemoteState.COMPLETED:
         url = contract.lone_video_url(fields)
     video = answer.video if url is None else None
@@ -347,7 +354,7 @@ def remote_result(answer: Answer, request_id: str, base: str = "") -> RemoteResu
         raise UnexpectedResponseError("bad_answer", reason=reason("not_finished"), **_cost(answer))
     if not is_made:
         raise UnexpectedResponseError("no_video_in_result", request_id=request_id, **_cost(answer))
-    return RemoteResult(url, answer.metrics, video)
+    return RemoteResult(url, answer.metrics, video, tuple(urls[1:]))
 
 
 def balance(answer: Answer) -> float:

@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from hunyuan_ui.errors import DownloadError, HunyuanUIError, JobFailedError, MediaError, RequestExpiredError
+from hunyuan_ui.errors import DownloadError, HunyuanUIError, JobFailedError, MediaError, RequestExpiredError, reason
 from hunyuan_ui.job import Job, JobProblem
 
 
@@ -88,6 +88,11 @@ def ending_of(error: HunyuanUIError, *, was_completed: bool = False) -> Ending |
             return Ending.UNREADABLE
         case _:
             return Ending.NO_VIDEO if error.code == "no_video_in_result" else None
+
+
+def gone() -> DownloadError:
+    """Return the error for a video that no response names an address of."""
+    return DownloadError("video_lost", retryable=False, expired=True, request_id=reason("unknown"))
 
 
 def problem_of_lost(job: Job, error: HunyuanUIError, kept: Path | None) -> JobProblem:

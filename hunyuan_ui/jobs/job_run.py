@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from hunyuan_ui import log
 from hunyuan_ui.checkpoint import checkpoint
@@ -28,14 +27,12 @@ from hunyuan_ui.errors import (
     RateLimitError,
     RequestExpiredError,
     StorageError,
-    reason,
 )
-from hunyuan_ui.estimate import believable_s
-from hunyuan_ui.job import Job, JobProblem, JobStatus, Phase
-from hunyuan_ui.jobs.endings import Ending, Endings, ending_of, problem_of_lost
-from hunyuan_ui.jobs.engine_jobs import STOPPED, engine_usage, id_at_engine, pause_unless_warm, priced_by_time
-from hunyuan_ui.jobs.live_job import JobCommits, LiveJob
-from hunyuan_ui.jobs.services import KEY, NeedsKeyError, Service, Services
+from hunyuan_ui.job import JobProblem, JobStatus, Phase
+from hunyuan_ui.jobs.endings import Ending, ending_of, gone
+from hunyuan_ui.jobs.engine_jobs import STOPPED, engine_usage, id_at_engine, pause_unless_warm
+from hunyuan_ui.jobs.job_steps import JobSteps
+from hunyuan_ui.jobs.services import KEY, NeedsKeyError
 from hunyuan_ui.jobs.wait_times import (
     ALL_TAKEN_S,
     LATE_LOOK_S,
@@ -48,38 +45,20 @@ from hunyuan_ui.jobs.wait_times import (
     poll_wait_s,
     why_unsent,
 )
-from hunyuan_ui.ledger import CHARGED, NAMED, UNCONFIRMED
+from hunyuan_ui.ledger import UNCONFIRMED
 
 if TYPE_CHECKING:  # imported only if an engine is set
-    from hunyuan_ui.endpoint.openai_videos import EngineClient
+    pass
 
 HOPELESS_AFTER: Final = 20  # failed downloads, once the file's seven days are over
+MOVED_AFTER: Final = 3  # failed downloads that say nothing about the file
 UNUSABLE_AFTER: Final = 3  # consecutive responses for a completed job
 _FORGOTTEN: Final = (RequestExpiredError, JobFailedError)  # so that only the history may still have the address
 _UNEXPLAINED: Final = "job_failed_unexplained"
 
 
-class JobRun:
+class JobRun(JobSteps):
     """Runs one job as far as possible."""
-
-    def __init__(self, live: LiveJob, services: Services) -> None:
-        self._live = live
-        self._services = services
-        self._ledger = services.ledger
-        self._library = services.library
-        self._commits = JobCommits(live, services)
-        self._endings = Endings(is_free=live.job.is_preview)
-        self._was_completed = live.job.status is JobStatus.DOWNLOADING or CHARGED in live.job.notes
-        self._seen_s: float | None = None  # seconds from sending until last seen running; counts as engine time
-        self._looked_at = -math.inf  # time.monotonic() of the last query of the history about a late job
-
-    @property
-    def _job(self) -> Job:
-        return self._live.job
-
-    @property
-    def _service(self) -> Service[EndpointClient] | Service[EngineClient]:
-        return self._services.service_for(self._job)
 
     async def advance(self) -> None:
         """Continue from the job's stored status until it has ended or is queued again."""
@@ -91,10 +70,6 @@ class JobRun:
             await self._poll()
         if self._job.status is JobStatus.DOWNLOADING:
             await self._fetch()
-
-    async def give_up(self, problem: JobProblem, *, cost_usd: float | None = None) -> None:
-        """Mark a job as unknown whose POST was sent and whose response was lost."""
-        await self._commits.step(self._ledger.mark_unknown, problem, cost_usd=cost_usd)
 
     async def _send(self) -> None:
         key = self._key()
@@ -210,10 +185,6 @@ class JobRun:
         else:
             await self._requeue(why_unsent(error), wait_s, notes={"attempts": attempts})
 
-    async def _requeue(self, problem: JobProblem, wait_s: float, **more: Any) -> None:
-        await self._commits.step(self._ledger.requeue, self._ledger.now() + wait_s, problem, **more)
-        self._live.show(Phase.PAUSED, retry_in_s=wait_s, note=problem)
-
     # polling
 
     async def _poll(self) -> None:
@@ -327,21 +298,6 @@ class JobRun:
                 self._services.require_its_key(self._job)
             await self._end(error, row)
 
-    async def _row(self) -> HistoryRow | None:
-        """Return the history's row for this request; a video that it names is downloaded next."""
-        row = await self._service.client.history(self._request_id(), self._key())
-        if row is not None and row.url is not None:
-            await self._settle(Metrics(cost=row.cost), row.url, self._request_id())
-        elif row is not None and row.state is RemoteState.COMPLETED:
-            await self._keep_completed()
-        return row
-
-    async def _keep_completed(self) -> None:
-        """Store that the service called the job completed, which it charges for whatever it says later."""
-        self._was_completed = True
-        if CHARGED not in self._job.notes:
-            await self._commits.facts(self._ledger.note, **{CHARGED: True})
-
     async def _end(self, error: EndpointError, row: HistoryRow | None) -> None:
         """End a job without a video: failed if no response named a charge, else lost."""
         is_failed = isinstance(error, JobFailedError) or (row is not None and row.state is RemoteState.FAILED)
@@ -360,28 +316,6 @@ class JobRun:
         else:
             await self._lose(error)
 
-    async def _confirm_cost(self) -> None:
-        """Query the history about an implausible cost; the cost it names replaces it."""
-        named = self._job.notes.get(NAMED)
-        if named is None or self._job.request_id is None:
-            return
-        with suppress(EndpointError, NeedsKeyError):  # the file needs no key, and will not be there for ever
-            row = await self._service.client.history(self._job.request_id, self._key())
-            # Zero means that the request is not billed yet.
-            if row is not None and row.cost:
-                is_same = math.isclose(row.cost, named, rel_tol=0.01)
-                await self._commits.facts(self._ledger.name_cost, row.cost, is_confirmed=is_same)
-
-    async def _settle(self, metrics: Metrics, url: str | None, request_id: str | None) -> None:
-        if self._job.is_at_engine:
-            metrics = priced_by_time(self._services, self._job, metrics, self._watched_s())
-        else:
-            seconds = believable_s(metrics.inference_time, self._job.predicted_s, self._age_s())
-            metrics = replace(metrics, inference_time=seconds)
-        times = {"inference_s": metrics.inference_time, "queue_s": metrics.queue_time}
-        told = {"request_id": request_id, "result_url": url, "cost_usd": metrics.cost, **times}
-        await self._commits.step(self._ledger.mark_downloading, **told)
-
     # downloading
 
     async def _fetch(self) -> None:
@@ -395,6 +329,8 @@ class JobRun:
                 misses += 1
                 problem = error if isinstance(error, HunyuanUIError) else StorageError("disk_read_only")
                 is_stale = await self._not_fetched(problem, misses) or is_stale
+                if not is_stale and misses % MOVED_AFTER == 0:
+                    await self._look_for_another()
 
     async def _not_fetched(self, error: HunyuanUIError, misses: int) -> bool:
         """Wait before the next attempt, or mark the job as lost; return whether its address must be renewed."""
@@ -415,10 +351,17 @@ class JobRun:
 
     async def _fetch_once(self, *, is_stale: bool) -> None:
         needs_fetch = not is_stale and self._job.result_url is not None and not await self._library.holds(self._job.id)
-        if not needs_fetch and not await self._store():
-            await self._renew_url()
-        if self._job.result_url is not None and self._job.status is JobStatus.DOWNLOADING:
-            await self._service.fetch(self._job.result_url, self._library.part(self._job.id))
+        refusal = None if needs_fetch or await self._store() else await self._renew_url()
+        url = self._job.result_url
+        if url is None and refusal is not None:
+            raise refusal
+        if url is not None and self._job.status is JobStatus.DOWNLOADING:
+            self._addresses.fail(url)  # if it succeeds, this no longer matters
+            try:
+                await self._service.fetch(url, self._library.part(self._job.id))
+            except DownloadError as error:
+                # As long as nobody can be asked for a fresh address, an old one proves nothing.
+                raise (refusal if refusal is not None and ending_of(error) else error) from None
             if not await self._store():
                 is_kept = self._library.unreadable(self._job.id) is not None
                 raise MediaError("video_undecodable" if is_kept else "not_a_video")
@@ -439,12 +382,30 @@ class JobRun:
             await self._commits.step(self._ledger.mark_done, sha256=done.sha256, notes=done.notes)
         return True
 
-    async def _renew_url(self) -> None:
-        """Renew the address from the result, else from the history; raise DownloadError if neither names one."""
-        if self._job.request_id is None:
-            if self._job.result_url is None:  # else the stored address is the only one and is tried again
-                await self._lose(_gone())
+    async def _look_for_another(self) -> None:
+        """Query the result for an address that has not failed: a host may be gone for good, and the file have moved."""
+        if self._job.request_id is None or self._job.dialect == "v1":
             return
+        with suppress(EndpointError, NeedsKeyError):  # the file needs no key
+            result = await self._service.client.result(self._job.request_id, self._key())
+            if result.url is not None:
+                url = self._addresses.best(result.url, *result.others)
+                await self._settle(result.metrics, url, self._job.request_id)
+
+    async def _renew_from_history(self, url: str | None) -> None:
+        with suppress(EndpointError, NeedsKeyError):
+            await self._row()
+            best = self._addresses.best(url, self._job.result_url)
+            if best != self._job.result_url:
+                await self._settle(Metrics(), best, self._job.request_id)
+
+    async def _renew_url(self) -> EndpointError | None:
+        """Renew the address from the result, else from the history; return why neither could be asked, or named one."""
+        if self._job.request_id is None:
+            # A stored address is the only one then.
+            if self._job.result_url is None:
+                await self._lose(gone())
+            return None
         refusal: EndpointError | None = None
         if self._job.dialect != "v1":
             try:
@@ -454,47 +415,20 @@ class JobRun:
                     raise
                 refusal = error
             else:
-                await self._settle(result.metrics, result.url, self._job.request_id)
+                url = self._addresses.best(result.url, *result.others)
+                await self._settle(result.metrics, url, self._job.request_id)
                 if result.video is not None:
                     await save_bytes(result.video, self._library.part(self._job.id), check=self._library.check)
                     await self._store()
-                return
-        row = await self._row()  # has what the API forgets, or does not tell at the moment
+                elif self._addresses.has_failed(url) and not self._job.is_at_engine:
+                    await self._renew_from_history(url)
+                return None
+        try:
+            row = await self._row()  # has what the API forgets, or does not tell at the moment
+        except EndpointError as error:
+            refusal, row = error, None
         if (row is None or row.url is None) and refusal and not isinstance(refusal, _FORGOTTEN):
-            raise refusal
+            return refusal
         if row is None:
             self._services.require_its_key(self._job)
-        if (row is None or row.url is None) and self._job.result_url is None:  # else that is asked for once more
-            raise _gone()
-
-    async def _lose(self, error: HunyuanUIError) -> None:
-        lost = problem_of_lost(self._job, error, self._library.unreadable(self._job.id))
-        await self._commits.step(self._ledger.mark_lost, lost, **self._worked(error))
-
-    def _key(self) -> str:
-        key = self._services.keys.for_job(self._job)
-        if key is None:
-            raise NeedsKeyError
-        return key
-
-    def _request_id(self) -> str:
-        if self._job.request_id is None:
-            raise RuntimeError(f"job {self._job.id} is {self._job.status.value} without a request id")
-        return self._job.request_id
-
-    def _worked(self, error: HunyuanUIError) -> dict[str, float | None]:
-        return engine_usage(self._services, self._job, self._seen_s, error)
-
-    def _watched_s(self) -> float | None:
-        """Return the seconds that a finished run took as far as polls can tell; None if it was never seen running.
-
-        It may have ended at any moment since the last poll, which is long ago if this machine slept.
-        """
-        return None if self._seen_s is None else min(self._age_s(), max(self._seen_s, self._job.predicted_s))
-
-    def _age_s(self) -> float:
-        return self._ledger.now() - self._job.began_at
-
-
-def _gone() -> DownloadError:
-    return DownloadError("video_lost", retryable=False, expired=True, request_id=reason("unknown"))
+        return gone() if self._job.result_url is None else None

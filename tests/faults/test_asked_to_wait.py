@@ -67,7 +67,7 @@ async def test_a_busy_server_that_names_no_time_is_asked_again_as_after_any_fail
 async def test_the_service_is_left_alone_for_as_long_as_it_asks_while_an_address_is_renewed(
     rig: Rig, service: PaidService
 ) -> None:
-    service.on("GET", FILE, [answer(403)])
+    service.on("GET", FILE, [answer(403)] * 2)
     service.on("GET", HISTORY, answer(404, {"error": "not found"}))
 
     def limit_next(received: Received) -> None:

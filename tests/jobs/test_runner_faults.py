@@ -220,7 +220,7 @@ async def test_an_expired_address_is_renewed_until_it_is_surely_gone(settings: S
 async def test_an_expired_address_that_the_result_does_not_renew_is_renewed_by_the_history(
     settings: Settings, service: FakeService, result: Any
 ) -> None:
-    service.downloads = [DownloadError("download_failed", expired=True, reason="404")]
+    service.downloads = [DownloadError("download_failed", expired=True, reason="404")] * 2
     service.script("result", service._result, *[result] * 10_000)
     row = {"request_id": "request-0001", "generation_url": "https://files.test/h.mp4"}
     service.script("history", answer(200, {"data": []}), answer(200, {"data": row}))
