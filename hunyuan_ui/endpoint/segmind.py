@@ -6,6 +6,7 @@ The paid POST is sent once. It ends in one of three ways: a response, a proof th
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from hunyuan_ui.endpoint.embedded_video import MOST_BYTES
 from hunyuan_ui.endpoint.history import PastRequest, PastRequests, history_row, list_query
 from hunyuan_ui.endpoint.http import body_of, content_length, read_start
 from hunyuan_ui.endpoint.responses import Answer
-from hunyuan_ui.errors import AuthenticationError, DownloadError, reason
+from hunyuan_ui.errors import AuthenticationError, DownloadError, EndpointError, EndpointStatusError, reason
 from hunyuan_ui.file_type import is_text, video_type
 from hunyuan_ui.outbound_proxies import DIRECT, Proxies
 from hunyuan_ui.request import VideoRequest
@@ -86,6 +87,7 @@ class EndpointClient:
         self._history = history_url.rstrip("/")
         self._timeouts = timeouts
         self._calls = Calls(transport, timeouts, proxies)
+        self._taken: deque[str] = deque(maxlen=1000)  # ids of the requests accepted last
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -96,7 +98,26 @@ class EndpointClient:
         deadline = anyio.current_time() + self._timeouts.submit_s
         url, body = self._base + contract.SUBMIT_V2, _wire_values(request)
         reply = await self._calls.post(url, _key_header(key), key, deadline, json=body)
-        return responses.accepted(await reply.read_all(MOST_BYTES), self._base)
+        answer = await reply.read_all(MOST_BYTES)
+        try:
+            taken = responses.accepted(answer, self._base)
+        except EndpointStatusError:
+            request_id = responses.id_in_refusal(answer)
+            if request_id is None or not await self._has(request_id, key):
+                raise
+            taken = Accepted(request_id, answer.cost_usd)
+        self._taken.append(contract.bare_id(taken.request_id))
+        return taken
+
+    async def _has(self, request_id: str, key: str) -> bool:
+        """Whether a refused request is under way all the same, or was charged, as its id is known."""
+        if contract.bare_id(request_id) in self._taken:  # a limit may name the request that uses it up
+            return False
+        try:
+            await self.status(request_id, key)
+        except EndpointError as error:
+            return error.cost_usd is not None
+        return True
 
     async def status(self, request_id: str, key: str) -> RemoteStatus:
         """Return the state of a v2 request."""

@@ -1,0 +1,58 @@
+"""A refusal that names a request is believed only if the service does not know that request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hunyuan_ui.endpoint.contract import REQUEST_ID_HEADER, SUBMIT_V2
+from hunyuan_ui.job import JobStatus
+from tests.faults import oracle
+from tests.faults.rig import OWNER, Rig, click, ended, prompt_of
+from tests.faults.service import PaidService
+from tests.raw_service import Reply, answer
+
+pytestmark = [pytest.mark.faults, pytest.mark.anyio]
+
+REFUSALS: dict[str, Callable[[str], Reply]] = {
+    "a limit": lambda name: answer(429, {"error": "slow", "request_id": name}),
+    "a limit, in its header": lambda name: answer(429, {"error": "slow"}, headers={REQUEST_ID_HEADER: name}),
+    "a body": lambda name: answer(400, {"error": "no", "requestId": name}),
+    "credits": lambda name: answer(402, {"error": "no credits", "id": name}),
+    "an access": lambda name: answer(403, {"error": "no"}, headers={REQUEST_ID_HEADER: name}),
+    "an envelope": lambda name: answer(500, {"error": "no"}, headers={REQUEST_ID_HEADER: name}),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+async def test_a_refused_request_that_is_known_all_the_same_is_followed(
+    rig: Rig, service: PaidService, refusal: str
+) -> None:
+    def act(wire: Any, received: Any) -> None:
+        service.behave(received)
+        REFUSALS[refusal](list(service.past)[-1]).act(wire, received)
+
+    service.on("POST", SUBMIT_V2, Reply(act))
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+    assert (job.status, service.posts()[prompt_of(job.id)]) == (JobStatus.DONE, 1)
+    oracle.check(rig.folder, service)
+
+
+async def test_a_limit_that_names_the_request_under_way_is_waited_for(rig: Rig, service: PaidService) -> None:
+    service.is_held = True
+    async with rig.running() as runner:
+        first = await click(runner)
+        while not service.count("GET", "/status"):
+            await runner.wait(first, OWNER, 0.01)
+        other = {"error": "one is running", "request_id": next(iter(service.past))}
+        service.on("POST", SUBMIT_V2, [answer(429, other, headers={"Retry-After": "0"}, bills=False)])
+        second = await click(runner)
+        while service.count("POST", SUBMIT_V2) < 3:
+            await runner.wait(second, OWNER, 0.01)
+        service.is_held = False
+        ends = [(await ended(runner, one)).status for one in (first, second)]
+    assert ends == [JobStatus.DONE] * 2
+    oracle.check(rig.folder, service)
