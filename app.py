@@ -18,6 +18,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+if (own_folder := str(Path(__file__).parent)) not in sys.path:
+    sys.path.insert(0, own_folder)  # which `python -P` and PYTHONSAFEPATH leave out
+
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 

@@ -157,6 +157,7 @@ def check_address(settings: Settings) -> None:
     """
     name, port = settings.server_name, settings.server_port
     try:
+        name.encode("ascii")  # other digits and letters are understood here, and not by Gradio
         family, kind, protocol, _, place = socket.getaddrinfo(
             name, port or 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]

@@ -72,6 +72,7 @@ def test_a_taken_port_is_said_and_nothing_starts(tmp_path: Path, taken_port: int
     ("name", "value", "words"),
     [
         ("GRADIO_SERVER_NAME", "192.0.2.1", "'192.0.2.1' is not an address of this machine"),
+        ("GRADIO_SERVER_NAME", "\uff11\uff12\uff17.0.0.1", "is not an address or a known name"),
         ("HUNYUAN_UI_DAILY_LIMIT_USD", "ten", "must be a number of US dollars"),
         ("HUNYUAN_UI_API", "v3", "must be v1 or v2"),
     ],
@@ -207,6 +208,11 @@ def test_a_public_page_that_was_built_wrongly_is_not_served(tmp_path: Path) -> N
     assert ended.stdout.count("the queue is open") == 1
     assert "Open http" not in ended.stdout
     assert "Traceback" not in ended.stderr
+
+
+def test_the_page_starts_where_python_leaves_out_the_scripts_folder(tmp_path: Path) -> None:
+    ended = start(tmp_path, "--help", PYTHONSAFEPATH="1")
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_the_help_tells_every_option_and_every_setting() -> None:
