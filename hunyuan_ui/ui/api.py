@@ -34,7 +34,7 @@ from hunyuan_ui.ui.visitor import (
     token_of,
     token_of_key,
 )
-from hunyuan_ui.ui.waiting_calls import LONGEST_STATUS_WAIT_S, Call, WaitingCalls
+from hunyuan_ui.ui.waiting_calls import LONGEST_STATUS_WAIT_S, Call, WaitingCalls, status_wait_s
 from hunyuan_ui.words import words
 
 MOST_USD: Final = 1000  # for one video
@@ -93,7 +93,7 @@ class ApiCalls:
         look_again: bool = False,
     ) -> dict[str, Any]:
         """Say where a job is, with elapsed and usual time in seconds, and its video when it is done."""
-        call, wait_s = self._call(caller, job_id), _wait_s(wait_s)
+        call, wait_s = self._call(caller, job_id), status_wait_s(wait_s)
         if look_again and (await self._runner.view(call.job_id, call.visitor)).can_look_again:
             await self._runner.retry_lost(call.job_id, call.visitor, own_key=_own_key(caller))
         with self.slots.asking(call.visitor, wait_s) as wait_s:
@@ -228,14 +228,6 @@ def _declare(call: Event, signature: inspect.Signature, helps: dict[str, str], *
         component.api_info()["description"] = helps[name]
         if name == "prompts":
             component.api_info()["maxLength"] = MOST_BYTES
-
-
-def _wait_s(given: object) -> float:
-    """Return the wait in seconds, limited to the range."""
-    if isinstance(given, bool) or not isinstance(given, (int, float)):
-        value, high = repr(given)[:60], int(LONGEST_STATUS_WAIT_S)
-        raise InvalidRequestError("not_a_number", field="wait_s", value=value, low=0, high=high)
-    return min(max(float(given), 0.0), LONGEST_STATUS_WAIT_S)
 
 
 def _help(field: Parameter) -> str:

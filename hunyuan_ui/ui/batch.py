@@ -38,7 +38,7 @@ from hunyuan_ui.ui.visitor import (
     token_sent,
     visitor_of,
 )
-from hunyuan_ui.ui.waiting_calls import LONGEST_STATUS_WAIT_S, WaitingCalls
+from hunyuan_ui.ui.waiting_calls import WaitingCalls, status_wait_s
 from hunyuan_ui.words import Words, shown_sum
 
 LISTS: Final = "/gradio_api/hunyuan/lists"
@@ -109,10 +109,9 @@ class BatchCalls:
         self, caller: gr.Request, list_id: str, wait_s: float = 0.0, stop: bool = False
     ) -> dict[str, Any]:
         """Say how a list of prompts stands, with every row; with stop, send nothing more of it."""
-        visitor, batches = self._visitor(caller), self._runner.batches
+        visitor, batches, wait_s = self._visitor(caller), self._runner.batches, status_wait_s(wait_s)
         if stop:
             await batches.stop(list_id, visitor)
-        wait_s = min(max(_number("wait_s", wait_s), 0.0), LONGEST_STATUS_WAIT_S)
         with self._slots.asking(visitor, wait_s) as wait_s:
             view = await batches.view(list_id, visitor, wait_s)
         return self._status(view, say_for(caller))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from hunyuan_ui.errors import InvalidRequestError
 from hunyuan_ui.job import Visitor
 
 WAITING_CALLS: Final = 32  # each holds a slot until its video is finished; the other slots are for refusals
@@ -17,6 +18,18 @@ WAITING_OF_ONE_ADDRESS: Final = 16  # public only: of callers who each have thei
 ASKING: Final = 16  # of the waiting calls: status queries of a job or a list
 ASKING_OF_ONE_ADDRESS: Final = 8  # public only
 LONGEST_STATUS_WAIT_S: Final = 25.0  # of a status query: agents abandon a tool call after about 30 s
+
+
+def status_wait_s(given: object) -> float:
+    """Return the seconds that a status query waits for news, limited to 0 to `LONGEST_STATUS_WAIT_S`.
+
+    Raises:
+        InvalidRequestError: It is not a number.
+    """
+    if isinstance(given, bool) or not isinstance(given, (int, float)):
+        value, high = repr(given)[:60], int(LONGEST_STATUS_WAIT_S)
+        raise InvalidRequestError("not_a_number", field="wait_s", value=value, low=0, high=high)
+    return float(min(given, LONGEST_STATUS_WAIT_S)) if given > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)

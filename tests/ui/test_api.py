@@ -137,6 +137,8 @@ def test_a_word_for_a_number_gets_the_sentence_of_what_would_be_right(paying: Cl
         paying.predict(**{**SMALL, "width": "wide"}, api_name="/estimate")
     with pytest.raises(AppError, match=r"wait_s: 'long' is not a number. Use one from 0 to 25"):
         paying.predict(job_id=new_id(), wait_s="long", api_name="/status")
+    with pytest.raises(AppError, match=r"wait_s: 'long' is not a number. Use one from 0 to 25"):
+        paying.predict(list_id=new_id(), wait_s="long", api_name="/status_many")
 
 
 def test_the_openapi_document_tells_the_same(app: RunningApp) -> None:

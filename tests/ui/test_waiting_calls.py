@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
+
+import pytest
 
 from hunyuan_ui.job import Visitor, new_id
 from hunyuan_ui.ui.waiting_calls import (
@@ -12,6 +15,7 @@ from hunyuan_ui.ui.waiting_calls import (
     WAITING_OF_ONE_ADDRESS,
     Call,
     WaitingCalls,
+    status_wait_s,
 )
 
 
@@ -27,6 +31,13 @@ def waits(slots: WaitingCalls, address: str = "203.0.113.9") -> bool:
     """Whether a status query would wait now."""
     with slots.asking(visitor(address), 5.0) as wait_s:
         return wait_s == 5.0
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [(0, 0), (-1, 0), (7, 7), (24.5, 24.5), (10**400, 25), (math.inf, 25), (math.nan, 0)]
+)
+def test_a_status_query_waits_between_0_and_25_seconds(given: float, seconds: float) -> None:
+    assert status_wait_s(given) == seconds
 
 
 def test_a_status_query_does_not_wait_while_calls_hold_all_slots() -> None:
