@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, Final, TypeAlias
 
 import anyio
@@ -21,12 +22,12 @@ import httpx
 from hunyuan_ui.cancellation import shielded
 from hunyuan_ui.checkpoint import checkpoint
 from hunyuan_ui.endpoint import contract
+from hunyuan_ui.endpoint.content_encoding import decoded
 from hunyuan_ui.endpoint.embedded_video import MOST_BYTES, embedded_video
 from hunyuan_ui.endpoint.http import (
     REDIRECTS,
     TRANSPORT_ERRORS,
     BackedTransport,
-    body_of,
     content_length,
     new_request,
     not_counting_standstill,
@@ -34,6 +35,7 @@ from hunyuan_ui.endpoint.http import (
     shared_ssl_context,
 )
 from hunyuan_ui.endpoint.proxy_tunnel import ProxyBackend
+from hunyuan_ui.endpoint.resumed_download import whole_body
 from hunyuan_ui.endpoint.retry_after import named_wait_s
 from hunyuan_ui.endpoint.safe_transport import SafeBackend, UrlPolicy
 from hunyuan_ui.errors import DownloadError, MediaError, Reason, StorageError, reason
@@ -64,8 +66,8 @@ class SaveLimits:
     """
 
     max_bytes: int = 256 * 1024 * 1024
-    wall_s: float = 180.0
-    min_bytes_per_s: int = 32 * 1024
+    wall_s: float = 1800.0
+    min_bytes_per_s: int = 8 * 1024
     slow_after_s: float = 30.0
 
 
@@ -257,10 +259,17 @@ async def fetch(
     async with AsyncExitStack() as stack:
         if transport is None:
             transport = await stack.enter_async_context(_safe_transport(policy, proxies, ssl_context))
-        response = await _follow(transport, policy, url, limits, own_headers or {})
-        stack.push_async_callback(response.aclose)
+        used = transport
+
+        async def request(headers: Mapping[str, str]) -> httpx.Response:
+            response = await _follow(used, policy, url, limits, own=own_headers or {}, headers=headers)
+            stack.push_async_callback(response.aclose)
+            return response
+
+        response = await request({})
         _require_success(response)
-        body = await stack.enter_async_context(aclosing(body_of(response)))
+        body = decoded(whole_body(response, request), response.headers)
+        body = await stack.enter_async_context(aclosing(body))
         length = content_length(response.headers)
         await save(body, part, check=check, length=length, limits=limits.save)
 
@@ -272,7 +281,7 @@ async def answer_at(url: str, *, own_origin: str, proxies: Proxies) -> int:
     """
     policy = UrlPolicy(own_origin)
     async with _safe_transport(policy, proxies, None) as transport:
-        response = await _follow(transport, policy, url, FetchLimits(), {})
+        response = await _follow(transport, policy, url, FetchLimits())
         await response.aclose()
         return response.status_code
 
@@ -283,12 +292,19 @@ def _safe_transport(policy: UrlPolicy, proxies: Proxies, ssl_context: ssl.SSLCon
 
 
 async def _follow(
-    transport: httpx.AsyncBaseTransport, policy: UrlPolicy, link: str, limits: FetchLimits, own: Mapping[str, str]
+    transport: httpx.AsyncBaseTransport,
+    policy: UrlPolicy,
+    link: str,
+    limits: FetchLimits,
+    *,
+    own: Mapping[str, str] = MappingProxyType({}),
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> httpx.Response:
     for _ in range(limits.max_redirects + 1):
         url = policy.check(link)
         try:
-            request = new_request("GET", url, limits.connect_s, headers=own if policy.is_of_own(url) else None)
+            sent = {**headers, **(own if policy.is_of_own(url) else {})}
+            request = new_request("GET", url, limits.connect_s, headers=sent)
             with anyio.fail_after(limits.answer_s):
                 response = await transport.handle_async_request(request)
         except TRANSPORT_ERRORS as error:

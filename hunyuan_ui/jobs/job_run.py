@@ -358,7 +358,8 @@ class JobRun(JobSteps):
         if url is not None and self._job.status is JobStatus.DOWNLOADING:
             self._addresses.fail(url)  # if it succeeds, this no longer matters
             try:
-                await self._service.fetch(url, self._library.part(self._job.id))
+                with self._live.freeing_slot_of_slow():
+                    await self._service.fetch(url, self._library.part(self._job.id))
             except DownloadError as error:
                 # As long as nobody can be asked for a fresh address, an old one proves nothing.
                 raise (refusal if refusal is not None and ending_of(error) else error) from None

@@ -21,6 +21,7 @@ from hunyuan_ui.jobs.wait_times import backoff_s
 from hunyuan_ui.ledger import NAMED, TakenOverError
 
 OVERDUE_TIMES: Final = 10  # of the expected seconds, as for costs (docs/architecture.md 3)
+SLOW_DOWNLOAD_S: Final = 60.0
 PHASE_OF: Final = {
     JobStatus.QUEUED: Phase.WAITING,
     JobStatus.SUBMITTING: Phase.SENT,
@@ -45,6 +46,7 @@ class LiveJob:
     is_run_over: bool = False  # this process works on it no longer
     held_until: float = 0.0  # time.monotonic(); other processes use all slots
     is_overdue: bool = False  # has been running for longer than any run takes
+    is_slow_download: bool = False  # its file comes over a thin line
     slot_freed: Callable[[], None] = lambda: None  # called when its slot is free for another job
     _wait_ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -95,10 +97,10 @@ class LiveJob:
     def takes_place(self) -> bool:
         """Whether it occupies a slot once it has a task.
 
-        One that waits for a key or between downloads occupies none, nor does one whose end the service never tells. One
-        that waits between polls does: the service still works on it.
+        One that waits for a key or between downloads occupies none, nor does one whose end the service never tells, or
+        whose file comes slowly. One that waits between polls does: the service still works on it.
         """
-        is_stuck = self.is_overdue and self.job.status is JobStatus.RUNNING
+        is_stuck = (self.is_overdue and self.job.status is JobStatus.RUNNING) or self.is_slow_download
         return self.phase is not Phase.PAUSED and not self.is_between_downloads and not is_stuck
 
     def free_slot_of_overdue(self, age_s: float) -> None:
@@ -106,6 +108,21 @@ class LiveJob:
         if not self.is_overdue and age_s > max(RECORD_LIFE_S, OVERDUE_TIMES * self.job.predicted_s):
             self.is_overdue = True
             self.slot_freed()
+
+    @contextmanager
+    def freeing_slot_of_slow(self) -> Generator[None]:
+        """Give the slot back while the download in this block takes long."""
+
+        def free() -> None:
+            self.is_slow_download = True
+            self.slot_freed()
+
+        timer = asyncio.get_running_loop().call_later(SLOW_DOWNLOAD_S, free)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self.is_slow_download = False
 
     def end_wait(self) -> None:
         """End the wait before the next attempt."""

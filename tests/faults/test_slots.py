@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from threading import Event
 
 import pytest
 
@@ -11,7 +12,7 @@ from hunyuan_ui.job import JobStatus, Phase, Visitor
 from tests.engines import VIDEOS
 from tests.faults.rig import OWNER, Dialect, Rig, click, ended, until
 from tests.faults.service import FILE, HISTORY, NOT_FOUND, PaidService
-from tests.raw_service import Reply, answer, html
+from tests.raw_service import Received, Reply, Wire, answer, html
 from tests.seen import seen
 
 pytestmark = [pytest.mark.faults, pytest.mark.anyio]
@@ -48,6 +49,27 @@ async def test_a_job_that_never_ends_gives_its_place_back(
         assert seen(runner, stuck, OWNER).job.status is JobStatus.RUNNING
     async with rig.running() as runner:
         assert (await ended(runner, await click(runner))).status is JobStatus.DONE, "after a restart, too"
+
+
+async def test_a_slow_download_gives_its_place_back(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hunyuan_ui.jobs.live_job.SLOW_DOWNLOAD_S", 0.05)
+    rig = replace(rig, settings=PUBLIC)
+    goes_on = Event()
+
+    def act(wire: Wire, received: Received) -> None:
+        goes_on.wait(30.0)
+        service.behave(received).act(wire, received)
+
+    service.on("GET", FILE, [Reply(act)])
+    async with rig.running() as runner:
+        slow = await click(runner, visitor=Visitor.from_token("1" * 32))
+        await until(lambda: seen(runner, slow, OWNER).job.status is JobStatus.DOWNLOADING)
+        other = await click(runner, visitor=Visitor.from_token("2" * 32))
+        assert (await ended(runner, other)).status is JobStatus.DONE
+        goes_on.set()
+        assert (await ended(runner, slow)).status is JobStatus.DONE
 
 
 @ON_BOTH
