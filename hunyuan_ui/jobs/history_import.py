@@ -39,6 +39,7 @@ _T = TypeVar("_T")
 NewJob = Callable[[str, VideoRequest], Job]
 
 RETRY_S: Final = 60.0
+AGAIN_S: Final = (20.0, 40.0, 120.0, 600.0, 1800.0)  # between further readings, after the first that succeeded
 FIRST_TRY_S: Final = 1.5  # limit on a start's wait for the first response
 _DEAREST: Final = {"width": 1280, "height": 1280, "video_length": 129, "infer_steps": 70}
 
@@ -148,6 +149,14 @@ class HistoryImport:
                 self._has_tried.set()
             if not self._is_read:
                 await asyncio.sleep(RETRY_S)
+        # A request of the last minute before the wipe may be in none of the service's lists yet.
+        for wait_s in AGAIN_S:
+            await asyncio.sleep(wait_s)
+            try:
+                await self.find()
+            except (EndpointError, StorageError) as error:
+                self._problem = None  # what was read still counts
+                log.trouble("history.unread", code=error.code)
 
     async def _find(self) -> int:
         async with self._reading:

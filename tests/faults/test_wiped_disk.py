@@ -103,6 +103,21 @@ async def test_three_lives_of_a_wiped_folder_stay_under_the_limit_and_lose_no_vi
     assert videos == {prompt: pictures(video_of(prompt)) for prompt in service.posts()}
 
 
+async def test_a_request_that_the_history_tells_of_late_counts_all_the_same(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_import, "AGAIN_S", (0.02,) * 50)
+    await live_and_be_wiped(rig, service, clicks=2)
+    empty, failing = answer(200, {"data": []}), answer(500, {"error": "x"})
+    service.on("GET", LIST, [empty, failing, empty])
+    async with rig.running() as runner:
+        await until(lambda: len(runner._services.ledger.jobs(None, limit=9)) == 2)
+        await at_rest(runner)
+        assert await refusal(runner) == "over_daily_limit"
+        assert runner.owner.history_state(ACCOUNT).problem is None
+    assert spent_usd(service) == 2 * COST_USD
+
+
 async def test_a_stop_whose_cancellation_is_lost_ends_the_reading_all_the_same(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
