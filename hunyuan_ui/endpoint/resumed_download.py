@@ -58,9 +58,8 @@ async def _rest(first: httpx.Response, request: Request, size: int) -> httpx.Res
     told = rest.headers.get("content-range", "").strip()
     whole = _ALL.fullmatch(told)
     if rest.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and whole and int(whole[1]) == size:
-        return httpx.Response(
-            HTTPStatus.PARTIAL_CONTENT, stream=httpx.ByteStream(b"")
-        )  # the announced length was wrong
+        # The announced length was wrong.
+        return httpx.Response(HTTPStatus.PARTIAL_CONTENT, stream=httpx.ByteStream(b""))
     found = _PART.fullmatch(told)
     is_same = rest.headers.get("etag", "") == etag and encodings(rest.headers) == encodings(first.headers)
     length = content_length(first.headers)
