@@ -46,7 +46,7 @@ def prompt() -> str:
 
 
 @pytest.fixture
-def new_visitor(new_context: Callable[..., BrowserContext]) -> Iterator[Callable[[], BrowserContext]]:
+def new_visitor(new_visitor: Callable[..., BrowserContext]) -> Iterator[Callable[[], BrowserContext]]:
     """Creates visitors whose pages must run without a script error and load nothing from another host."""
     troubles: list[str] = []
 
@@ -61,7 +61,7 @@ def new_visitor(new_context: Callable[..., BrowserContext]) -> Iterator[Callable
             troubles.append(f"asked {request.url}")
 
     def enter() -> BrowserContext:
-        context = new_context()
+        context = new_visitor()
         context.set_default_timeout(LONG_MS)
         context.on("console", listen)
         context.on("weberror", lambda error: troubles.append(str(error.error)))

@@ -103,8 +103,8 @@ def test_keys_of_the_browsers_own_do_nothing_in_a_comparison(gallery: Page) -> N
     expect(dialog).to_have_attribute("data-playing", "false")
 
 
-def test_a_comparison_tells_its_time_in_the_visitors_language(new_context: Any, app: RunningApp) -> None:
-    page = open_gallery(new_context(locale="zh-CN").new_page(), app)
+def test_a_comparison_tells_its_time_in_the_visitors_language(new_visitor: Any, app: RunningApp) -> None:
+    page = open_gallery(new_visitor(locale="zh-CN").new_page(), app)
     cards(page).first.click()
     page.locator("dialog.viewer [data-part=compare]").click()
     cards(page).nth(1).click()

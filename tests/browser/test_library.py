@@ -53,9 +53,9 @@ def test_posters_stand_newest_first_with_length_and_a_line_of_the_prompt(gallery
     ],
 )
 def test_days_and_hours_are_written_as_the_visitors_country_writes_them(
-    new_context: Any, app: RunningApp, locale: str, said: str
+    new_visitor: Any, app: RunningApp, locale: str, said: str
 ) -> None:
-    page = open_gallery(new_context(locale=locale, timezone_id="Asia/Kathmandu").new_page(), app)
+    page = open_gallery(new_visitor(locale=locale, timezone_id="Asia/Kathmandu").new_page(), app)
     expect(cards(page).first.locator(".when")).to_have_text(re.compile(said))
 
 
@@ -82,7 +82,7 @@ def test_the_controls_of_one_clicks_videos_have_names_that_tell_them_apart(
 
 
 def test_more_videos_come_when_the_end_is_reached(gallery: Page) -> None:
-    assert cards(gallery).count() == 24
+    expect(cards(gallery)).to_have_count(24)
     held: list[Route] = []
     gallery.route("**/gradio_api/hunyuan/videos?*before=*", lambda route: held.append(route))
     gallery.locator(".videos .more").focus()

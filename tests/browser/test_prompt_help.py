@@ -273,9 +273,9 @@ def test_what_the_help_wrote_is_what_is_sent(opened: Page) -> None:
 
 @pytest.mark.parametrize(("locale", "language"), [("en-GB", "en"), ("zh-CN", "zh"), ("fr-FR", "en")])
 def test_a_page_speaks_the_browsers_language_where_it_can(
-    new_context: Any, preview: RunningApp, locale: str, language: str
+    new_visitor: Any, preview: RunningApp, locale: str, language: str
 ) -> None:
-    page = open_page(new_context(locale=locale).new_page(), preview)
+    page = open_page(new_visitor(locale=locale).new_page(), preview)
     speaks(page, language)
 
 

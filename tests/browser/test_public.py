@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from hunyuan_ui.limits import SECONDS_BETWEEN_SUBMITS
 from hunyuan_ui.prompt_help.examples import EXAMPLES
@@ -74,8 +74,8 @@ def test_the_head_says_who_can_come_and_what_is_left(page: Page) -> None:
 
 
 @pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
-def test_a_phones_head_has_one_row_for_all_it_says(new_context: Any, app: RunningApp, language: str) -> None:
-    page = opened(new_context(locale=language), app)
+def test_a_phones_head_has_one_row_for_all_it_says(new_visitor: Any, app: RunningApp, language: str) -> None:
+    page = opened(new_visitor(locale=language), app)
     rows = """() => new Set([...document.querySelectorAll(".masthead .chip")].filter((chip) => chip.checkVisibility())
       .map((chip) => chip.getBoundingClientRect().top)).size"""
     for width in (360, 390, 430):
@@ -160,9 +160,9 @@ def test_what_is_typed_on_while_a_click_is_refused_for_a_code_stays_where_it_is_
 
 
 def test_a_phone_shows_the_waiting_card_from_its_top_once_the_code_was_given(
-    new_context: Any, app: RunningApp, paid: PaidEndpoint
+    new_visitor: Any, app: RunningApp, paid: PaidEndpoint
 ) -> None:
-    phone = new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    phone = new_visitor(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
     page = opened(phone, app)
     write(page, "a patient fox")
     page.locator("#generate").tap()
@@ -376,24 +376,23 @@ def _is_foreign(url: str, own: str) -> bool:
     return parts.scheme in ("http", "https") and parts.netloc != urlsplit(own).netloc
 
 
-def test_two_visitors_see_nothing_of_each_other(browser: Browser, app: RunningApp) -> None:
-    with browser.new_context() as one, browser.new_context() as two:
-        ann, bob = opened(one, app), opened(two, app)
-        ann.get_by_label("Nobody: local preview").check()
-        expect(ann.locator("#generate")).to_contain_text("free preview")
-        generate_short(ann, "ann's own fox")
-        is_done(ann, "ann's own fox")
-        bob.reload()
-        expect(bob.locator(".payment")).to_be_visible()
-        expect(bob.locator("body")).not_to_contain_text("ann's own fox")
-        job = app.events("job.done")[-1]["job"]
-        token = bob.evaluate("crypto.randomUUID().replaceAll('-', '')")
-        for path in (f"jobs/{job}", f"videos/{job}", f"videos/{job}.mp4", f"videos/{job}.webp?k={token}"):
-            status = bob.evaluate(
-                "([path, token]) => fetch(path, {headers: {'x-hunyuan-visitor': token}}).then(got => got.status)",
-                [f"gradio_api/hunyuan/{path}", token],
-            )
-            assert status == 404, path
+def test_two_visitors_see_nothing_of_each_other(new_visitor: Any, app: RunningApp) -> None:
+    ann, bob = (opened(new_visitor(), app) for _ in range(2))
+    ann.get_by_label("Nobody: local preview").check()
+    expect(ann.locator("#generate")).to_contain_text("free preview")
+    generate_short(ann, "ann's own fox")
+    is_done(ann, "ann's own fox")
+    bob.reload()
+    expect(bob.locator(".payment")).to_be_visible()
+    expect(bob.locator("body")).not_to_contain_text("ann's own fox")
+    job = app.events("job.done")[-1]["job"]
+    token = bob.evaluate("crypto.randomUUID().replaceAll('-', '')")
+    for path in (f"jobs/{job}", f"videos/{job}", f"videos/{job}.mp4", f"videos/{job}.webp?k={token}"):
+        status = bob.evaluate(
+            "([path, token]) => fetch(path, {headers: {'x-hunyuan-visitor': token}}).then(got => got.status)",
+            [f"gradio_api/hunyuan/{path}", token],
+        )
+        assert status == 404, path
 
 
 def test_a_code_that_the_owner_has_changed_is_refused_and_said_in_a_tab_that_had_entered_it(
