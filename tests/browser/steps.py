@@ -80,6 +80,16 @@ def put_on(page: Page, **look: Any) -> None:
     )
 
 
+def resize(page: Page, width: int, height: int) -> None:
+    """Change the size of an open page's window, and wait for what its scripts and transitions do after that."""
+    page.set_viewport_size({"width": width, "height": height})
+    two_frames(page)
+    page.evaluate(
+        """() => Promise.allSettled(
+          document.getAnimations().filter((one) => one instanceof CSSTransition).map((one) => one.finished))"""
+    )
+
+
 def two_frames(page: Page) -> None:
     """Let the page render changes by its scripts; no response of a slow connection arrives meanwhile."""
     page.evaluate("() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")

@@ -10,7 +10,7 @@ from tests.browser.one_list import app as app
 from tests.browser.one_list import checked, opened, rows, written
 from tests.browser.one_list import endpoint as endpoint
 from tests.browser.one_list import name as name
-from tests.browser.steps import press_escape
+from tests.browser.steps import press_escape, resize
 
 pytestmark = pytest.mark.slow
 
@@ -35,21 +35,21 @@ def test_a_file_becomes_a_list_of_its_name(
     expect(checked(dialog).locator("[data-part=sum]")).to_have_text(said)
 
 
-@pytest.mark.parametrize("width", [360, 1280])
 def test_a_list_that_a_file_has_replaced_is_brought_back_by_the_button_beside(
-    visitor: BrowserContext, app: RunningApp, width: int
+    visitor: BrowserContext, app: RunningApp
 ) -> None:
     page = visitor.new_page()
-    page.set_viewport_size({"width": width, "height": 800})
     dialog = opened(page, app)
     written(dialog, "a boat", "mine")
     dialog.locator("[data-part=file]").set_input_files([{"name": "foxes.txt", "mimeType": "", "buffer": b"a fox"}])
     undo, choose = (dialog.get_by_role("button", name=name) for name in ("Undo", "From a file"))
     expect(undo).to_be_visible()
-    places = [button.bounding_box() for button in (undo, choose)]
-    assert places[0] is not None
-    assert places[1] is not None
-    assert places[0]["y"] == places[1]["y"]
+    for width in (360, 1280):
+        resize(page, width, 800)
+        places = [button.bounding_box() for button in (undo, choose)]
+        assert places[0] is not None
+        assert places[1] is not None
+        assert places[0]["y"] == places[1]["y"], width
     undo.click()
     expect(dialog.get_by_label("Prompts, one in each line")).to_have_value("a boat")
     expect(dialog.get_by_label("Name of the list")).to_have_value("mine")

@@ -26,7 +26,7 @@ from tests.browser.one_form import prompt as prompt
 from tests.browser.one_form import proxy as proxy
 from tests.browser.one_form import slow as slow
 from tests.browser.paid_endpoint import PaidEndpoint, paid_endpoint
-from tests.browser.steps import LINES, two_frames, until, write
+from tests.browser.steps import LINES, resize, two_frames, until, write
 
 pytestmark = pytest.mark.slow
 
@@ -36,9 +36,9 @@ PRICING = words()["page.pricing"]
 
 @pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
 def test_the_price_of_an_example_is_broken_only_between_its_amounts(
-    new_context: Any, app: RunningApp, language: str
+    new_visitor: Any, app: RunningApp, language: str
 ) -> None:
-    page = new_context(locale=language).new_page()
+    page = new_visitor(locale=language).new_page()
     page.goto(app.url)
     expect(page.locator(".examples .cost", has_text="$2.20").first).to_be_visible()
     pieces = page.locator(".examples .cost .unbroken").all_inner_texts()
@@ -276,21 +276,21 @@ def test_the_price_stays_on_a_button_that_is_drawn_once_more(page: Page, app: Ru
 
 @pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
 def test_no_line_ends_between_a_number_and_what_it_counts_or_with_a_dot_or_holds_one_short_word(
-    new_context: Any, app: RunningApp, language: str
+    new_visitor: Any, app: RunningApp, language: str
 ) -> None:
-    page = new_context(locale=language).new_page()
+    page = new_visitor(locale=language).new_page()
     page.goto(app.url)
     expect(page.locator("#generate")).to_contain_text("$")
     expect(page.locator(".examples .cost")).to_have_count(12)
     broken: list[tuple[int, list[str]]] = []
     for count, width in product((1, 4), (320, 360, 390, 768, 1280, 1440)):
-        page.set_viewport_size({"width": width, "height": 800})
+        resize(page, width, 800)
         page.locator("#variations label").nth(count - 1).dispatch_event("click")
         expect(page.locator("#generate")).to_contain_text(str(count) if count > 1 else "$")
         expect(page.locator("#generate")).to_contain_text("$")
-        for area in page.locator("#generate, .examples .cost").all():
-            lines = area.evaluate(LINES)
-            whole = (area.text_content() or "").split(" · ")
+        areas = page.locator("#generate, .examples .cost")
+        for lines, text in areas.evaluate_all(f"(all) => all.map((one) => [({LINES})(one), one.textContent])"):
+            whole = text.split(" · ")
             ends = [
                 (end not in whole and re.search(r"[\d·]$", end)) or re.match(r"[$·]|[a-z]{1,3}$", begin)
                 for end, begin in pairwise(lines)
@@ -305,7 +305,7 @@ def test_the_button_says_first_what_it_does_and_below_it_what_that_takes(page: P
         "button", name=re.compile(r"^Generate · about .* min · about \$[\d.]+, at most \$[\d.]+$")
     )
     for width in (360, 390, 768, 1280, 1440):
-        page.set_viewport_size({"width": width, "height": 800})
+        resize(page, width, 800)
         first, *rest = button.evaluate(LINES)
         assert first == "Generate"
         assert 1 <= len(rest) <= 2

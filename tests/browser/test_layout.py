@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from hunyuan_ui.prompt_help.examples import EXAMPLES
 from tests.app_process import RunningApp
-from tests.browser.conftest import set_browser
-from tests.browser.steps import short, write
+from tests.browser.conftest import Visitors, set_browser
+from tests.browser.steps import resize, short, write
 
 pytestmark = pytest.mark.slow
 
 ARTIFACTS = Path(__file__).parents[2] / "test-artifacts" / "layout"
 SCREENS = {360: 740, 768: 1024, 1280: 800}
+LANGUAGES = ["en-GB", "zh-CN"]
 TOUCH_PX = 44
 LONGEST = max(EXAMPLES, key=lambda example: len(example.request.prompt))
 
@@ -51,23 +53,68 @@ def open_everything(page: Page) -> None:
     expect(page.locator("#field-width input[type=number]")).to_be_visible()
 
 
+class Standing:
+    """Pages that tests only look at and resize: one for each language and state.
+
+    Args:
+        enter: Lets a visitor with a language stay, and returns their context.
+        preview: The app.
+    """
+
+    def __init__(self, enter: Callable[[str], BrowserContext], preview: RunningApp) -> None:
+        self._enter, self._preview = enter, preview
+        self._pages: dict[tuple[str, bool], Page] = {}
+
+    def page(self, language: str = "en-GB", *, is_open: bool = False) -> Page:
+        """Return a page as it was opened, or with everything open."""
+        if (language, is_open) not in self._pages:
+            page = self._enter(language).new_page()
+            open_page(page, self._preview)
+            if is_open:
+                open_everything(page)
+            self._pages[language, is_open] = page
+        page = self._pages[language, is_open]
+        resize(page, 1280, 800)
+        page.evaluate("() => { document.activeElement?.blur(); scrollTo(0, 0); }")
+        return page
+
+
+@pytest.fixture(scope="module")
+def standing(visitors: Visitors, preview: RunningApp) -> Iterator[Standing]:
+    with ExitStack() as stays:
+        yield Standing(lambda language: stays.enter_context(visitors.staying(locale=language)), preview)
+
+
+@pytest.fixture
+def shown(standing: Standing) -> Page:
+    """A page as it is opened, which a test leaves as it is."""
+    return standing.page()
+
+
+@contextmanager
+def styled(page: Page, css: str) -> Iterator[None]:
+    """Add rules to a page for as long as this lasts."""
+    tag = page.add_style_tag(content=css)
+    try:
+        yield
+    finally:
+        tag.evaluate("(tag) => tag.remove()")
+
+
 OUTSIDE = """() => [...document.querySelectorAll("button, a, input, textarea, label, select, p")]
   .filter((one) => one.checkVisibility() && !one.closest(".visually-hidden, .groups, table"))
   .filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && one.getBoundingClientRect().width > 2)
   .map((one) => one.outerHTML.slice(0, 120))"""
 
 
-def test_letters_of_a_size_that_a_browser_is_set_to_leave_nothing_outside(page: Page, preview: RunningApp) -> None:
-    open_page(page, preview)
-    page.add_style_tag(content="body * { font-size: 20px !important; }")
-    for width in (320, 390, 768, 1280):
-        page.set_viewport_size({"width": width, "height": 844})
-        expect(page.locator(".showcase button").first).to_be_visible()
-        assert page.evaluate(OUTSIDE) == [], width
-    open_everything(page)
-    for width in (320, 390, 768, 1280):
-        page.set_viewport_size({"width": width, "height": 844})
-        assert page.evaluate(OUTSIDE) == [], width
+@pytest.mark.parametrize("is_open", [False, True])
+def test_letters_of_a_size_that_a_browser_is_set_to_leave_nothing_outside(standing: Standing, *, is_open: bool) -> None:
+    page = standing.page(is_open=is_open)
+    with styled(page, "body * { font-size: 20px !important; }"):
+        for width in (320, 390, 768, 1280):
+            resize(page, width, 844)
+            expect(page.locator(".showcase button").first).to_be_visible()
+            assert page.evaluate(OUTSIDE) == [], width
 
 
 CUT_OFF = """() => [...document.querySelectorAll(".segmented .wrap span, .examples span, #is-random span")]
@@ -86,15 +133,14 @@ SHORTENED = """() => [...document.querySelectorAll("#screen .title, .examples .t
   .map((one) => one.textContent)"""
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_letters_of_twice_the_size_are_not_cut(page: Page, preview: RunningApp, language: str) -> None:
-    page.goto(f"{preview.url}?lang={language}")
-    expect(page.locator(".examples button")).to_have_count(len(EXAMPLES))
-    page.add_style_tag(content="html { font-size: 200% !important; }")
-    for width in (320, 390, 768, 1280):
-        page.set_viewport_size({"width": width, "height": 844})
-        assert page.evaluate(CUT_OFF) == [], width
-        assert page.evaluate(SHORTENED) == [], width
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_letters_of_twice_the_size_are_not_cut(standing: Standing, language: str) -> None:
+    page = standing.page(language)
+    with styled(page, "html { font-size: 200% !important; }"):
+        for width in (320, 390, 768, 1280):
+            resize(page, width, 844)
+            assert page.evaluate(CUT_OFF) == [], width
+            assert page.evaluate(SHORTENED) == [], width
 
 
 def bottom(page: Page, selector: str) -> float:
@@ -110,10 +156,9 @@ SIZES = """() => Object.fromEntries([...document.querySelectorAll("body *")]
 
 
 def test_all_text_follows_the_size_that_the_browser_is_set_to(
-    page: Page, browser: Browser, preview: RunningApp
+    shown: Page, browser: Browser, preview: RunningApp
 ) -> None:
-    open_page(page, preview)
-    usual = page.evaluate(SIZES)
+    usual = shown.evaluate(SIZES)
     with set_browser(browser, "defaultFontSize=24") as other:  # half as large again
         larger = other.new_page()
         open_page(larger, preview)
@@ -121,7 +166,7 @@ def test_all_text_follows_the_size_that_the_browser_is_set_to(
         assert len(found.keys() & usual.keys()) > 50
         assert [text for text, size in usual.items() if abs(found.get(text, size * 1.5) - size * 1.5) > 0.1] == []
         for width in (320, 390, 768, 1280):
-            larger.set_viewport_size({"width": width, "height": 844})
+            resize(larger, width, 844)
             assert larger.evaluate(OUTSIDE) == [], width
 
 
@@ -153,7 +198,7 @@ def test_letters_that_a_browser_makes_larger_are_not_cut_either(
               .forEach((one) => one.classList.add("player-part"))"""
         )
         for width in (320, 390, 768, 1280):
-            page.set_viewport_size({"width": width, "height": 844})
+            resize(page, width, 844)
             assert page.evaluate(CUT_OFF) == [], width
             assert page.evaluate(CUT_BY_ITS_BOX) == [], width
             assert page.locator(".player-part").count() == 5
@@ -178,45 +223,31 @@ def test_letters_of_twice_the_size_leave_room_for_each_other_around_the_prompt(
         page = other.new_page()
         open_page(page, preview)
         for width in (320, 390, 701, 768, 860, 920, 1280):
-            page.set_viewport_size({"width": width, "height": 900})
+            resize(page, width, 900)
             assert page.evaluate(OVER_EACH_OTHER) == [], width
 
 
-@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
-@pytest.mark.parametrize("width", SCREENS)
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("is_open", [False, True])
 def test_a_screen_shows_everything_without_a_horizontal_scroll_bar(
-    new_context: Any, preview: RunningApp, width: int, language: str
+    standing: Standing, language: str, *, is_open: bool
 ) -> None:
-    page = new_context(locale=language).new_page()
-    open_page(page, preview, width, SCREENS[width])
+    page = standing.page(language, is_open=is_open)
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=ARTIFACTS / f"{width}-{language}.png", full_page=True)
-    open_everything(page)
-    page.screenshot(path=ARTIFACTS / f"{width}-{language}-open.png", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for width, height in SCREENS.items():
+        resize(page, width, height)
+        page.screenshot(path=ARTIFACTS / f"{width}-{language}{'-open' if is_open else ''}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, width
 
 
-def test_no_width_from_phone_to_desk_needs_a_horizontal_scroll_bar(page: Page, preview: RunningApp) -> None:
-    open_page(page, preview)
-    open_everything(page)
+def test_no_width_from_phone_to_desk_needs_a_horizontal_scroll_bar(standing: Standing) -> None:
+    page = standing.page(is_open=True)
     too_wide: list[int] = []
     for width in range(360, 1601, 40):
-        page.set_viewport_size({"width": width, "height": 800})
+        resize(page, width, 800)
         if page.evaluate("document.documentElement.scrollWidth") > width:
             too_wide.append(width)
     assert too_wide == []
-
-
-@pytest.mark.parametrize("prompt", ["", LONGEST.request.prompt], ids=["empty", "written"])
-def test_the_first_screen_at_a_desk_holds_prompt_button_and_player(
-    page: Page, preview: RunningApp, prompt: str
-) -> None:
-    open_page(page, preview)
-    page.locator("#field-prompt textarea").fill(prompt)
-    expect(page.locator(".prompt-panel .pieces li")).to_have_count(4 if prompt else 0)
-    for part in ("#field-prompt", "#generate", ".blank"):
-        assert bottom(page, part) <= SCREENS[1280], part
-    assert page.evaluate("scrollY") == 0
 
 
 COVERED = """() => {
@@ -245,15 +276,12 @@ BROKEN = """() => [...document.querySelectorAll(".prompt-panel .tools button")].
 }).map((button) => button.textContent)"""
 
 
-@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
-def test_no_text_lies_over_another_and_the_first_examples_keep_their_names(
-    new_context: Any, preview: RunningApp, language: str
-) -> None:
-    page = new_context(locale=language).new_page()
-    open_page(page, preview)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_text_lies_over_another_and_the_first_examples_keep_their_names(standing: Standing, language: str) -> None:
+    page = standing.page(language)
     found = {}
     for width in (320, 390, 701, 768, 860, 999, 1024, 1280, 1440):
-        page.set_viewport_size({"width": width, "height": 800})
+        resize(page, width, 800)
         if covered := page.evaluate(COVERED):
             found[width] = [str(covered)]
         if (lines := page.evaluate(HELP_LINES)) > 2:
@@ -264,49 +292,52 @@ def test_no_text_lies_over_another_and_the_first_examples_keep_their_names(
     assert found == {}
 
 
-def test_generate_stays_in_reach_on_a_phone(page: Page, preview: RunningApp) -> None:
-    open_page(page, preview, 360, SCREENS[360])
-    assert bottom(page, "#generate") <= SCREENS[360]
+def test_generate_stays_in_reach_on_a_phone(shown: Page) -> None:
+    resize(shown, 360, SCREENS[360])
+    assert bottom(shown, "#generate") <= SCREENS[360]
     is_on_top = "() => { const box = document.querySelector('#generate').getBoundingClientRect();"
     is_on_top += "return document.elementFromPoint(box.x + 9, box.y + 9).closest('#generate') !== null; }"
-    assert page.evaluate(is_on_top)
+    assert shown.evaluate(is_on_top)
 
 
-def test_generate_covers_nothing_in_a_window_as_low_as_at_400_percent(page: Page, preview: RunningApp) -> None:
-    open_page(page, preview, 320, 256)
+def test_generate_covers_nothing_in_a_window_as_low_as_at_400_percent(shown: Page) -> None:
+    resize(shown, 320, 256)
     top, height = "document.querySelector('#generate').getBoundingClientRect().top", 256
-    assert page.evaluate(top) > height
-    page.locator("#generate").focus()
-    page.wait_for_function(f"{top} < {height}")
+    assert shown.evaluate(top) > height
+    shown.locator("#generate").focus()
+    shown.wait_for_function(f"{top} < {height}")
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1280, 600), (390, 844), (320, 640)])
 @pytest.mark.parametrize("prompt", ["", LONGEST.request.prompt], ids=["empty", "written"])
-def test_generate_takes_focus_and_press_where_it_is_seen_without_a_scroll(
-    page: Page, preview: RunningApp, prompt: str, width: int, height: int
+def test_the_first_screen_holds_prompt_button_and_player_and_the_button_takes_focus_and_press_without_a_scroll(
+    page: Page, preview: RunningApp, prompt: str
 ) -> None:
-    open_page(page, preview, width, height)
+    open_page(page, preview)
     page.locator("#field-prompt textarea").fill(prompt)
     expect(page.locator(".prompt-panel .pieces li")).to_have_count(4 if prompt else 0)
-    page.evaluate("scrollTo(0, 0)")
-    assert bottom(page, "#generate") <= height
-    page.locator("#generate").focus()
+    for part in ("#field-prompt", "#generate", ".blank"):
+        assert bottom(page, part) <= SCREENS[1280], part
     assert page.evaluate("scrollY") == 0
-    page.locator("#generate").click(trial=True)
-    assert page.evaluate("scrollY") == 0
+    for width, height in ((1280, 800), (1280, 600), (390, 844), (320, 640)):
+        resize(page, width, height)
+        page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
+        assert bottom(page, "#generate") <= height, (width, height)
+        page.locator("#generate").focus()
+        assert page.evaluate("scrollY") == 0, (width, height)
+        page.locator("#generate").click(trial=True)
+        assert page.evaluate("scrollY") == 0, (width, height)
 
 
-def test_a_finger_hits_everything_on_a_phone(page: Page, preview: RunningApp) -> None:
-    open_page(page, preview, 360, SCREENS[360])
-    open_everything(page)
+def test_a_finger_hits_everything_on_a_phone(standing: Standing) -> None:
+    page = standing.page(is_open=True)
+    resize(page, 360, SCREENS[360])
     targets = page.evaluate(VISIBLE_TARGETS)
     assert len(targets) > 60
     assert [target for target in targets if target["height"] < TOUCH_PX or target["width"] < TOUCH_PX] == []
 
 
-def test_a_choice_is_written_in_the_middle_of_its_box(page: Page, preview: RunningApp) -> None:
-    open_page(page, preview)
-    off = page.evaluate(
+def test_a_choice_is_written_in_the_middle_of_its_box(shown: Page) -> None:
+    off = shown.evaluate(
         """() => [...document.querySelectorAll(".segmented label")].map((label) => {
           const [box, text] = [label, label.querySelector("span")].map((element) => element.getBoundingClientRect());
           return Math.abs(text.x + text.width / 2 - (box.x + box.width / 2));
@@ -331,6 +362,7 @@ def test_a_button_of_two_lines_keeps_them_off_its_border(page: Page, preview: Ru
     assert min(air["above"], air["below"]) >= 5
 
 
+TWO_LINES = ("Generate · about 3.5 min · about $1.46, at most $2.20", "Try again · $1.46, at most $2.20")
 LAST_LINE = """([selector, text]) => {
   const button = document.querySelector(selector);
   button.textContent = text;
@@ -343,20 +375,15 @@ LAST_LINE = """([selector, text]) => {
 }"""
 
 
-@pytest.mark.parametrize(
-    "text", ["Generate · about 3.5 min · about $1.46, at most $2.20", "Try again · $1.46, at most $2.20"]
-)
-@pytest.mark.parametrize("selector", ["#generate", ".videos [data-part=restore]"])
-def test_no_button_leaves_a_single_word_for_its_last_line(
-    page: Page, preview: RunningApp, selector: str, text: str
-) -> None:
+def test_no_button_leaves_a_single_word_for_its_last_line(page: Page, preview: RunningApp) -> None:
     open_page(page, preview)
     shares = {}
     for width in (320, 360, 390, 701, 768, 1024, 1280, 1440):
-        page.set_viewport_size({"width": width, "height": 800})
-        found = page.evaluate(LAST_LINE, [selector, text])
-        if found["lines"] > 1 and found["share"] < 0.5:
-            shares[width] = found
+        resize(page, width, 800)
+        for selector, text in product(("#generate", ".videos [data-part=restore]"), TWO_LINES):
+            found = page.evaluate(LAST_LINE, [selector, text])
+            if found["lines"] > 1 and found["share"] < 0.5:
+                shares[width, selector, text] = found
     assert shares == {}
 
 
@@ -379,21 +406,19 @@ FIRST_DOTS = """(width) => {
 }"""
 
 
-def test_no_line_of_a_button_begins_with_the_dot_between_its_parts(page: Page, preview: RunningApp) -> None:
-    open_page(page, preview)
-    shown, first = 0, {}
+def test_no_line_of_a_button_begins_with_the_dot_between_its_parts(shown: Page) -> None:
+    count, first = 0, {}
     for window, button in product((701, 860, 1100, 1101, 1280, 1440), (160, 240, 300, 340, 420)):
-        page.set_viewport_size({"width": window, "height": 800})
-        dots = page.evaluate(FIRST_DOTS, button)
-        shown += sum(dot["isShown"] for dot in dots)
+        resize(shown, window, 800)
+        dots = shown.evaluate(FIRST_DOTS, button)
+        count += sum(dot["isShown"] for dot in dots)
         first |= {(window, button): dots} if any(dot["isFirst"] for dot in dots) else {}
     assert first == {}
-    assert shown > 0
+    assert count > 0
 
 
-def test_what_a_box_suggests_does_not_look_like_what_was_typed(page: Page, preview: RunningApp) -> None:
-    open_page(page, preview)
-    alike = page.evaluate(
+def test_what_a_box_suggests_does_not_look_like_what_was_typed(shown: Page) -> None:
+    alike = shown.evaluate(
         """() => [...document.querySelectorAll("[placeholder]:not([placeholder='']):not([type=range])")]
           .filter((box) => getComputedStyle(box, "::placeholder").color === getComputedStyle(box).color)
           .map((box) => box.placeholder)"""
@@ -402,13 +427,11 @@ def test_what_a_box_suggests_does_not_look_like_what_was_typed(page: Page, previ
 
 
 def test_a_slider_has_its_help_below_its_name_and_box_and_stands_level_with_its_neighbour(
-    page: Page, preview: RunningApp
+    standing: Standing,
 ) -> None:
-    open_page(page, preview)
-    page.locator("#advanced > button").click()
-    expect(page.locator("#field-width input[type=number]")).to_be_visible()
+    page = standing.page(is_open=True)
     for width in (320, 390, 768, 1280, 1440):
-        page.set_viewport_size({"width": width, "height": 800})
+        resize(page, width, 800)
         sliders = page.evaluate(
             """() => [...document.querySelectorAll("#advanced .head")].map((head) => {
               const boxOf = (selector) => head.parentElement.querySelector(selector).getBoundingClientRect();
@@ -427,14 +450,11 @@ def test_a_slider_has_its_help_below_its_name_and_box_and_stands_level_with_its_
         assert len({one["row"] for one in sliders}) == len({one["slider"] for one in sliders}), (width, sliders)
 
 
-@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
-def test_a_narrow_head_has_the_language_at_its_corner_and_one_row_more(
-    new_context: Any, preview: RunningApp, language: str
-) -> None:
-    page = new_context(locale=language).new_page()
-    open_page(page, preview)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_narrow_head_has_the_language_at_its_corner_and_one_row_more(standing: Standing, language: str) -> None:
+    page = standing.page(language)
     for width in (320, 390, 600, 768, 999, 1280):
-        page.set_viewport_size({"width": width, "height": 800})
+        resize(page, width, 800)
         switch, title, head = [
             page.locator(one).bounding_box() for one in (".masthead .language", ".masthead h1", ".masthead")
         ]
@@ -446,9 +466,9 @@ def test_a_narrow_head_has_the_language_at_its_corner_and_one_row_more(
         assert head["height"] <= (48 if width > 1000 else 84), width
 
 
-def test_the_foot_of_the_page_begins_with_a_word(page: Page, preview: RunningApp) -> None:
-    open_page(page, preview, 360, SCREENS[360])
-    assert page.locator("footer").inner_text().strip()[0].isalpha()
+def test_the_foot_of_the_page_begins_with_a_word(shown: Page) -> None:
+    resize(shown, 360, SCREENS[360])
+    assert shown.locator("footer").inner_text().strip()[0].isalpha()
 
 
 def test_nothing_comes_from_another_host(page: Page, preview: RunningApp) -> None:

@@ -6,15 +6,17 @@ import csv
 import io
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from hunyuan_ui.job import Job, JobStatus
 from tests.app_process import RunningApp, running_app
 from tests.browser.axe import broken_rules
+from tests.browser.steps import put_on, resize
 from tests.faults.service import PaidService
 from tests.stored_jobs import job, opened_ledger
 
@@ -50,17 +52,38 @@ def service() -> Iterator[PaidService]:
         yield running
 
 
-@pytest.fixture
-def app(request: pytest.FixtureRequest, service: PaidService, tmp_path: Path) -> Iterator[RunningApp]:
-    """The page on the ledger of the earlier run; private unless the test says otherwise."""
-    (tmp_path / "data").mkdir()
-    ledger = opened_ledger(tmp_path / "data", time.time)
+@contextmanager
+def desk(folder: Path, service: PaidService, **more: Any) -> Iterator[RunningApp]:
+    """Start the page on the ledger of the earlier run."""
+    (folder / "data").mkdir()
+    ledger = opened_ledger(folder / "data", time.time)
     for entry in left_behind():
         ledger.adopt(entry)
     ledger.close()
     settings = {"SEGMIND_API_KEY": KEY, "SEGMIND_BASE_URL": service.origin}
     settings["SEGMIND_HISTORY_URL"] = f"{service.origin}/inference-request"
-    with running_app(tmp_path, **settings, **getattr(request, "param", {})) as started:
+    with running_app(folder, **settings, **more) as started:
+        yield started
+
+
+@pytest.fixture
+def app(request: pytest.FixtureRequest, service: PaidService, tmp_path: Path) -> Iterator[RunningApp]:
+    """The page of a test that changes amounts; private unless the test says otherwise."""
+    with desk(tmp_path, service, **getattr(request, "param", {})) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def private_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """A page of tests that change nothing in the ledger."""
+    with PaidService() as service, desk(tmp_path_factory.mktemp("private"), service) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def public_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """A public one."""
+    with PaidService() as service, desk(tmp_path_factory.mktemp("public"), service, **PUBLIC) as started:
         yield started
 
 
@@ -174,9 +197,9 @@ def test_a_video_that_is_made_meanwhile_comes_and_goes_on_in_the_desk_by_itself(
     expect(made).to_contain_text("done")
 
 
-def test_a_desk_that_was_open_all_night_asks_for_the_new_day(page: Page, app: RunningApp) -> None:
+def test_a_desk_that_was_open_all_night_asks_for_the_new_day(page: Page, private_desk: RunningApp) -> None:
     page.clock.install()
-    opened(page, app)
+    opened(page, private_desk)
     with page.expect_request(lambda sent: '"event_data":{"count":' in (sent.post_data or "")):
         page.clock.fast_forward("24:00:00")
 
@@ -235,10 +258,12 @@ def swallow(_route: Route) -> None:
 
 
 @pytest.mark.parametrize("lose", [refuse, swallow])
-def test_it_is_asked_for_again_where_a_proxy_lost_the_first_question(page: Page, app: RunningApp, lose: Any) -> None:
+def test_it_is_asked_for_again_where_a_proxy_lost_the_first_question(
+    page: Page, private_desk: RunningApp, lose: Any
+) -> None:
     page.route("**/run/predict", refuse, times=1)  # the page's own first question, without which nobody is anybody
     with page.expect_response("**/run/predict"):
-        page.goto(app.url)
+        page.goto(private_desk.url)
     with page.expect_response("**/run/predict"):
         expect(page.locator("#desk .error")).not_to_have_count(0)  # Gradio's, of a word
     expect(page.locator("#desk .error:visible")).to_have_count(0)
@@ -258,9 +283,8 @@ def test_what_the_owner_presses_again_is_sent_again_where_no_answer_comes(page: 
     expect(owner.locator("[data-part=said]")).not_to_be_empty()
 
 
-@public
-def test_the_plot_is_read_by_keys_and_says_its_numbers(page: Page, app: RunningApp) -> None:
-    owner = opened(page, app)
+def test_the_plot_is_read_by_keys_and_says_its_numbers(page: Page, public_desk: RunningApp) -> None:
+    owner = opened(page, public_desk)
     plot, day = owner.get_by_role("slider", name="Dollars a day"), owner.locator("[data-part=day]")
     today = time.strftime("%Y-%m-%d", time.gmtime())
     expect(owner.locator(".axis")).to_have_text("$10.00$5.00$0")
@@ -279,42 +303,39 @@ def test_the_plot_is_read_by_keys_and_says_its_numbers(page: Page, app: RunningA
     expect(day).to_contain_text("$2.86")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@public
-def test_the_owners_page_fits_a_phone_and_axe_finds_nothing(
-    context: BrowserContext, page: Page, app: RunningApp, scheme: Any
-) -> None:
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+def test_the_owners_page_fits_a_phone_and_axe_finds_nothing(page: Page, public_desk: RunningApp) -> None:
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
     page.set_viewport_size({"width": 360, "height": 740})
-    owner = opened(page, app)
+    owner = opened(page, public_desk)
     for request_id in (LOST, DOUBTED):
         row_of(owner, request_id).get_by_role("button", name="Put the amount right").click()
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 360
     box: Any = owner.locator(".more form input").first.bounding_box()
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 360
-    assert broken_rules(page) == {}
+    for scheme in ("light", "dark"):
+        put_on(page, color_scheme=scheme)
+        assert broken_rules(page) == {}, scheme
 
 
 @pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
 def test_the_table_is_read_at_every_width_without_a_sideways_step(
-    browser: Browser, app: RunningApp, locale: str
+    new_visitor: Callable[..., BrowserContext], private_desk: RunningApp, locale: str
 ) -> None:
-    with browser.new_context(locale=locale) as context:
-        owner = opened(page := context.new_page(), app)
-        owner.locator("[data-column=do] button").first.click()
-        for width in (320, 390, 768, 1200, 1201, 1280, 1920):
-            page.set_viewport_size({"width": width, "height": 800})
-            assert page.evaluate(CUT) == [], width
-            assert broken_rules(page) == {}, width
-            row = owner.get_by_role("row").filter(has_text="a failed fox")
-            expect(row.get_by_role("cell")).to_have_count(8 if width > 1200 else 7)  # an empty one takes no line
-            expect(owner.get_by_role("columnheader")).to_have_count(8)
-            expect(row.get_by_text("a failed fox")).to_be_visible()
+    owner = opened(page := new_visitor(locale=locale).new_page(), private_desk)
+    owner.locator("[data-column=do] button").first.click()
+    for width in (320, 390, 768, 1200, 1201, 1280, 1920):
+        resize(page, width, 800)
+        assert page.evaluate(CUT) == [], width
+        assert broken_rules(page) == {}, width
+        row = owner.get_by_role("row").filter(has_text="a failed fox")
+        expect(row.get_by_role("cell")).to_have_count(8 if width > 1200 else 7)  # an empty one takes no line
+        expect(owner.get_by_role("columnheader")).to_have_count(8)
+        expect(row.get_by_text("a failed fox")).to_be_visible()
 
 
-def test_it_stays_open_over_a_reload_and_shut_once_it_was_shut(page: Page, app: RunningApp) -> None:
-    owner = opened(page, app)
+def test_it_stays_open_over_a_reload_and_shut_once_it_was_shut(page: Page, private_desk: RunningApp) -> None:
+    owner = opened(page, private_desk)
     page.reload()
     expect(owner.locator("tbody tr").first).to_be_visible()
     owner.locator("summary").click()
@@ -324,18 +345,17 @@ def test_it_stays_open_over_a_reload_and_shut_once_it_was_shut(page: Page, app: 
     expect(owner.locator("tbody tr").first).to_be_hidden()
 
 
-@public
 def test_who_has_proven_to_be_the_owner_is_not_asked_again(
-    page: Page, app: RunningApp, new_context: Callable[..., BrowserContext]
+    page: Page, public_desk: RunningApp, new_visitor: Callable[..., BrowserContext]
 ) -> None:
-    owner = opened(page, app)
+    owner = opened(page, public_desk)
     page.reload()
     expect(owner.locator("tbody tr").first).to_be_visible(timeout=15_000)
     page.locator(".masthead .language").click()
     expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
     expect(owner.locator("tbody tr").first).to_be_visible(timeout=15_000)
     expect(owner.locator("input[type=password]")).to_be_hidden()
-    stranger = new_context().new_page()
-    stranger.goto(app.url)
+    stranger = new_visitor().new_page()
+    stranger.goto(public_desk.url)
     stranger.locator(".owner summary").click()
     expect(stranger.locator(".owner input[type=password]")).to_be_visible()

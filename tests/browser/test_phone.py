@@ -13,7 +13,7 @@ from tests.browser.conftest import set_browser
 from tests.browser.one_page import app as app
 from tests.browser.one_page import open_page, video_plays
 from tests.browser.one_page import opened as opened
-from tests.browser.steps import LINES, TOPS, comes_to_rest_in_sight, generate_short, short, write
+from tests.browser.steps import LINES, TOPS, comes_to_rest_in_sight, generate_short, resize, short, write
 
 pytestmark = pytest.mark.slow
 
@@ -115,8 +115,8 @@ def test_a_finger_can_hit_everything_on_a_phone(page: Page, app: RunningApp) -> 
     assert [found for found in heights if found[1] < 44] == []
 
 
-def test_a_finger_leaves_nothing_behind_that_looks_chosen(new_context: Any, app: RunningApp) -> None:
-    page = new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True).new_page()
+def test_a_finger_leaves_nothing_behind_that_looks_chosen(new_visitor: Any, app: RunningApp) -> None:
+    page = new_visitor(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True).new_page()
     open_page(page, app)
     control = page.locator(".prompt-panel [data-group=shot]")
     before = control.evaluate("control => getComputedStyle(control).backgroundColor")
@@ -135,20 +135,20 @@ COVERED_FOCUS = """() => {
 }"""
 
 
-@pytest.mark.parametrize("width", [390, 1280])
 def test_what_has_the_focus_is_not_under_the_button_with_letters_of_twice_the_size(
-    browser: Browser, app: RunningApp, width: int
+    browser: Browser, app: RunningApp
 ) -> None:
     with set_browser(browser, "defaultFontSize=32") as other:
         page = other.new_page(reduced_motion="reduce")
-        page.set_viewport_size({"width": width, "height": 800})
         open_page(page, app)
         expect(page.locator("#generate")).to_contain_text("$")
         page.locator("#advanced > button").click()
-        page.locator("#field-prompt textarea").focus()
-        covered: list[str] = []
-        for _ in range(45):
-            page.keyboard.press("Tab")
-            page.wait_for_timeout(50)
-            covered.append(page.evaluate(COVERED_FOCUS))
-        assert [what for what in covered if what] == []
+        for width in (390, 1280):
+            resize(page, width, 800)
+            page.locator("#field-prompt textarea").focus()
+            covered: list[str] = []
+            for _ in range(45):
+                page.keyboard.press("Tab")
+                page.wait_for_timeout(50)
+                covered.append(page.evaluate(COVERED_FOCUS))
+            assert [what for what in covered if what] == [], width
