@@ -11,8 +11,10 @@ from playwright.sync_api import Page, expect
 from hunyuan_ui.ui.form import FIELDS
 from tests.app_process import RunningApp
 from tests.browser.one_page import video_plays
-from tests.browser.steps import generate_short, short, write
-from tests.browser.test_layout import open_everything, open_page
+from tests.browser.steps import generate_short, put_on, resize, short, write
+from tests.browser.test_layout import Standing, open_everything, open_page
+from tests.browser.test_layout import shown as shown
+from tests.browser.test_layout import standing as standing
 
 WIDTHS = [*range(320, 1601, 40), 390, 430]
 # Minimum size of each control to be legible and clickable.
@@ -43,27 +45,25 @@ def opened(page: Page, preview: RunningApp) -> Page:
 
 
 @pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
-def test_every_control_is_whole_at_every_width(new_context: Any, preview: RunningApp, language: str) -> None:
-    page = new_context(locale=language).new_page()
-    open_page(page, preview)
-    open_everything(page)
+def test_every_control_is_whole_at_every_width(standing: Standing, language: str) -> None:
+    page = standing.page(language, is_open=True)
     found: dict[int, list[str]] = {}
     for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 800})
+        resize(page, width, 800)
         if narrow := page.evaluate(TOO_NARROW):
             found[width] = narrow
     assert found == {}
 
 
-def test_the_largest_number_fits_into_each_box(opened: Page) -> None:
-    open_everything(opened)
+def test_the_largest_number_fits_into_each_box(standing: Standing) -> None:
+    page = standing.page(is_open=True)
     for width in (320, 900, 1280):
-        opened.set_viewport_size({"width": width, "height": 800})
-        assert opened.evaluate(CUT_NUMBERS) == [], width
+        resize(page, width, 800)
+        assert page.evaluate(CUT_NUMBERS) == [], width
 
 
-def test_a_phone_does_not_zoom_into_a_field(new_context: Any, preview: RunningApp) -> None:
-    page = new_context(has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844}).new_page()
+def test_a_phone_does_not_zoom_into_a_field(new_visitor: Any, preview: RunningApp) -> None:
+    page = new_visitor(has_touch=True, is_mobile=True, viewport={"width": 390, "height": 844}).new_page()
     page.set_default_timeout(30_000)
     page.goto(preview.url)
     expect(page.locator(".prompt-panel .groups button")).to_have_count(4)
@@ -78,9 +78,9 @@ def test_a_phone_does_not_zoom_into_a_field(new_context: Any, preview: RunningAp
     assert {field: size for field, size in sizes.items() if float(size.removesuffix("px")) < 16} == {}
 
 
-def test_no_control_gets_the_focus_under_the_button_that_stays_in_sight(page: Page, preview: RunningApp) -> None:
-    open_page(page, preview, 640, 400)
-    open_everything(page)
+def test_no_control_gets_the_focus_under_the_button_that_stays_in_sight(standing: Standing) -> None:
+    page = standing.page(is_open=True)
+    resize(page, 640, 400)
     page.locator("#field-prompt textarea").focus()
     covered: list[str] = []
     for _ in range(60):
@@ -101,10 +101,10 @@ def test_no_control_gets_the_focus_under_the_button_that_stays_in_sight(page: Pa
     assert covered == []
 
 
-def test_a_switch_below_shows_where_the_focus_is(opened: Page) -> None:
-    box = opened.locator(".videos .switch input")
-    opened.locator("[data-part=restore]").focus()
-    opened.keyboard.press("Tab")
+def test_a_switch_below_shows_where_the_focus_is(shown: Page) -> None:
+    box = shown.locator(".videos .switch input")
+    shown.locator("[data-part=restore]").focus()
+    shown.keyboard.press("Tab")
     expect(box).to_be_focused()
     assert box.evaluate("(box) => [getComputedStyle(box).outlineStyle, getComputedStyle(box).outlineWidth]") == [
         "solid",
@@ -112,10 +112,10 @@ def test_a_switch_below_shows_where_the_focus_is(opened: Page) -> None:
     ]
 
 
-def test_no_box_cuts_the_focus_ring_of_its_field(opened: Page) -> None:
-    open_everything(opened)
+def test_no_box_cuts_the_focus_ring_of_its_field(standing: Standing) -> None:
+    page = standing.page(is_open=True)
     for name in FIELDS:
-        field = opened.locator(f"#field-{name.replace('_', '-')}")
+        field = page.locator(f"#field-{name.replace('_', '-')}")
         clips = field.evaluate(
             """(block) => {
               const found = [];
@@ -128,19 +128,17 @@ def test_no_box_cuts_the_focus_ring_of_its_field(opened: Page) -> None:
         assert [clip for clip in clips if "tab-like" not in clip] == [], name
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_borders_and_help_are_as_strong_as_text_where_more_contrast_is_wanted(
-    page: Page, preview: RunningApp, scheme: Any
-) -> None:
-    page.emulate_media(contrast="more", color_scheme=scheme)
+def test_borders_and_help_are_as_strong_as_text_where_more_contrast_is_wanted(page: Page, preview: RunningApp) -> None:
+    page.emulate_media(contrast="more")
     open_page(page, preview)
     open_everything(page)
-    ink = page.locator("h1").evaluate("(one) => getComputedStyle(one).color")
-    for bordered in ("#field-prompt textarea", ".groups button", "#field-seed input", ".payment"):
-        one = page.locator(bordered).first
-        assert one.evaluate("(one) => getComputedStyle(one).borderTopColor") == ink, bordered
-    for text in (".examples .heading p", ".tagline", ".payment .soft"):
-        assert page.locator(text).first.evaluate("(one) => getComputedStyle(one).color") == ink, text
+    for scheme in ("light", "dark"):
+        put_on(page, color_scheme=scheme)
+        ink = page.locator("h1").evaluate("(one) => getComputedStyle(one).color")
+        for bordered in ("#field-prompt textarea", ".groups button", "#field-seed input", ".payment"):
+            expect(page.locator(bordered).first, f"{scheme} {bordered}").to_have_css("border-top-color", ink)
+        for text in (".examples .heading p", ".tagline", ".payment .soft"):
+            expect(page.locator(text).first, f"{scheme} {text}").to_have_css("color", ink)
 
 
 def test_forced_colours_show_what_is_chosen(page: Page, preview: RunningApp) -> None:
@@ -196,18 +194,18 @@ def test_each_choice_is_one_named_group_whose_arrow_keys_move(opened: Page) -> N
     expect(payers.get_by_role("radio", name="Your own key")).to_be_checked()
 
 
-def test_a_choice_is_one_stop_of_the_tab_key(opened: Page) -> None:
-    opened.locator("#field-prompt textarea").focus()
+def test_a_choice_is_one_stop_of_the_tab_key(shown: Page) -> None:
+    shown.locator("#field-prompt textarea").focus()
     stops: list[str] = []
     while not stops or stops[-1] != "generate":
-        opened.keyboard.press("Tab")
-        stops.append(opened.evaluate("document.activeElement.closest('[id]').id"))
+        shown.keyboard.press("Tab")
+        stops.append(shown.evaluate("document.activeElement.closest('[id]').id"))
         assert len(stops) < 60
     assert [stops.count(ident) for ident, _ in GROUPS.values()] == [1, 1, 1, 1]
 
 
-def test_a_reader_hears_the_keys_that_press_generate(opened: Page) -> None:
-    expect(opened.locator("#generate")).to_have_attribute("aria-keyshortcuts", "Control+Enter")
+def test_a_reader_hears_the_keys_that_press_generate(shown: Page) -> None:
+    expect(shown.locator("#generate")).to_have_attribute("aria-keyshortcuts", "Control+Enter")
 
 
 def test_a_fold_says_whether_it_is_open(opened: Page) -> None:
@@ -217,8 +215,8 @@ def test_a_fold_says_whether_it_is_open(opened: Page) -> None:
         fold.click()
 
 
-def test_a_reader_hears_no_english_on_the_chinese_page(new_context: Any, preview: RunningApp) -> None:
-    page = new_context(locale="zh-CN").new_page()
+def test_a_reader_hears_no_english_on_the_chinese_page(new_visitor: Any, preview: RunningApp) -> None:
+    page = new_visitor(locale="zh-CN").new_page()
     open_page(page, preview)
     open_everything(page)
     write(page, "a heron")
@@ -244,9 +242,9 @@ def test_a_reader_hears_no_english_on_the_chinese_page(new_context: Any, preview
 
 @pytest.mark.parametrize(("locale", "page_s"), [("zh-CN", "zh"), ("zh-TW", "zh"), ("en-GB", "zh"), ("zh-CN", "en")])
 def test_a_reader_hears_the_foot_once_whichever_language_browser_and_page_have(
-    new_context: Any, preview: RunningApp, locale: str, page_s: str
+    new_visitor: Any, preview: RunningApp, locale: str, page_s: str
 ) -> None:
-    page = new_context(locale=locale).new_page()
+    page = new_visitor(locale=locale).new_page()
     open_page(page, preview)
     if not locale.startswith(page_s):
         page.locator(".masthead .language").click()
@@ -257,8 +255,8 @@ def test_a_reader_hears_the_foot_once_whichever_language_browser_and_page_have(
 
 
 @pytest.mark.parametrize("locale", ["zh-TW", "zh-HK", "zh"])
-def test_every_chinese_browser_gets_one_chinese_page(new_context: Any, preview: RunningApp, locale: str) -> None:
-    page = new_context(locale=locale).new_page()
+def test_every_chinese_browser_gets_one_chinese_page(new_visitor: Any, preview: RunningApp, locale: str) -> None:
+    page = new_visitor(locale=locale).new_page()
     page.goto(preview.url)
     expect(page.locator("footer")).to_contain_text("通过 API 使用")
     expect(page.locator("html")).to_have_attribute("lang", "zh-CN")

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 from tests.app_process import RunningApp, free_port, running_app
 from tests.browser.axe import broken_rules
 from tests.browser.paid_endpoint import paid_endpoint
-from tests.browser.steps import comes_to_rest_in_sight, generate_short, put_on, short, two_frames, until, write
+from tests.browser.steps import comes_to_rest_in_sight, generate_short, put_on, resize, short, two_frames, until, write
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +67,8 @@ def ask_for_four(page: Page, prompt: str = "a heron, four times") -> None:
     expect(page.locator("#generate")).to_contain_text("Generate 4")
 
 
-def test_each_has_its_place_and_they_move_until_they_are_told_to_rest(four: Page) -> None:
+def test_each_has_its_place_and_they_move_until_they_are_told_to_rest_and_fit_a_narrow_phone(four: Page) -> None:
+    """Axe finds nothing in them either, and a seed is kept without a word sent."""
     expect(four.locator("#player")).to_be_hidden()
     expect(four.locator(".others")).to_be_hidden()
     assert len({seed_of(tile) for tile in tiles(four).all()}) == 4
@@ -76,6 +77,18 @@ def test_each_has_its_place_and_they_move_until_they_are_told_to_rest(four: Page
     four.wait_for_function(PLAYING, arg=0)
     four.locator(".variations").get_by_role("button", name="Play").click()
     four.wait_for_function(PLAYING, arg=4)
+    for scheme in ("light", "dark"):
+        put_on(four, color_scheme=scheme, reduced_motion="reduce")
+        assert broken_rules(four) == {}, scheme
+    for width in (320, 390, 701, 1280):
+        resize(four, width, 800)
+        assert four.evaluate("document.documentElement.scrollWidth") <= width
+    third = tiles(four).nth(2)
+    third.get_by_role("button", name="Keep this seed").click()
+    expect(four.get_by_label("Seed", exact=True)).to_have_value(seed_of(third))
+    expect(four.locator("#is-random input")).not_to_be_checked()
+    expect(four.locator(".variations [role=status]")).to_contain_text("Nothing was sent")
+    expect(four.locator(".under-way")).to_be_hidden()
 
 
 @pytest.mark.parametrize("is_slow", [False, True], ids=["quick answer", "slow answer"])
@@ -91,15 +104,6 @@ def test_a_phone_shows_their_top_when_they_begin(page: Page, made: RunningApp, i
     comes_to_rest_in_sight(page, "#variations-title")
 
 
-def test_axe_finds_nothing_in_them_and_they_fit_a_narrow_phone(four: Page) -> None:
-    for scheme in ("light", "dark"):
-        put_on(four, color_scheme=scheme, reduced_motion="reduce")
-        assert broken_rules(four) == {}, scheme
-    for width in (320, 390, 701, 1280):
-        four.set_viewport_size({"width": width, "height": 800})
-        assert four.evaluate("document.documentElement.scrollWidth") <= width
-
-
 def test_their_order_outlives_a_reload_and_what_was_closed_stays_closed(four: Page) -> None:
     seeds = [seed_of(tile) for tile in tiles(four).all()]
     four.reload()
@@ -110,15 +114,6 @@ def test_their_order_outlives_a_reload_and_what_was_closed_stays_closed(four: Pa
     four.reload()
     expect(four.locator("#player video")).to_be_visible()
     expect(four.locator(".variations")).to_be_hidden()
-
-
-def test_a_seed_is_kept_without_a_word_sent(four: Page) -> None:
-    third = tiles(four).nth(2)
-    third.get_by_role("button", name="Keep this seed").click()
-    expect(four.get_by_label("Seed", exact=True)).to_have_value(seed_of(third))
-    expect(four.locator("#is-random input")).not_to_be_checked()
-    expect(four.locator(".variations [role=status]")).to_contain_text("Nothing was sent")
-    expect(four.locator(".under-way")).to_be_hidden()
 
 
 def test_a_neighbour_that_is_fetched_does_not_open_what_was_closed(four: Page) -> None:
