@@ -78,11 +78,17 @@ def put_on(page: Page, **look: Any) -> None:
     page.wait_for_function(
         "document.body.classList.contains('dark') === matchMedia('(prefers-color-scheme: dark)').matches"
     )
+    comes_to_rest(page)
 
 
 def resize(page: Page, width: int, height: int) -> None:
     """Change the size of an open page's window, and wait for what its scripts and transitions do after that."""
     page.set_viewport_size({"width": width, "height": height})
+    comes_to_rest(page)
+
+
+def comes_to_rest(page: Page) -> None:
+    """Wait until what has just been changed is drawn: a colour or a height may pass through others."""
     two_frames(page)
     page.evaluate(
         """() => Promise.allSettled(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from hunyuan_ui.job import new_id
 from hunyuan_ui.prompt_help.examples import EXAMPLES, SHOWCASE
 from hunyuan_ui.words import words
 from tests.app_process import RunningApp, running_app
 from tests.browser.axe import broken_rules
-from tests.browser.steps import put_on, until
+from tests.browser.conftest import Visitors
+from tests.browser.steps import put_on, resize, until
 from tests.shelves import put_video
 from tests.videos import mp4_bytes
 
@@ -112,13 +113,22 @@ LOOKS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_axe_finds_nothing_of_any_impact(page: Page, app: RunningApp, state: str) -> None:
+def test_axe_finds_nothing_of_any_impact_and_nothing_is_wider_than_the_screen(
+    page: Page, app: RunningApp, state: str
+) -> None:
     page.emulate_media(**LOOKS[0], reduced_motion="reduce")
     opened(page, app)
     STATES[state](page)
     for look in LOOKS:
         put_on(page, **look, reduced_motion="reduce")
         assert broken_rules(page) == {}, look
+    put_on(page, **LOOKS[0], reduced_motion="no-preference")
+    wider: list[int] = []
+    for width in (320, 341, 360, 390, 430, 560, 701, 861, 1024, 1280):
+        resize(page, width, 800)
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            wider.append(width)
+    assert wider == []
 
 
 def test_few_stops_of_the_tab_key_lead_from_the_prompt_to_the_button(page: Page, app: RunningApp) -> None:
@@ -145,23 +155,38 @@ def test_the_words_to_add_are_reached_by_arrow_keys(page: Page, app: RunningApp)
     expect(page.locator(":focus")).to_have_text("Shot")
 
 
+@pytest.fixture(scope="module")
+def returning(visitors: Visitors, app: RunningApp) -> Iterator[BrowserContext]:
+    """A visitor with videos who has been here before."""
+    with visitors.staying() as context:
+        first = opened(context.new_page(), app)
+        expect(first.locator("#player video")).to_be_visible()
+        first.close()
+        yield context
+
+
+def moves_little(page: Page, app: RunningApp, *, is_known: bool) -> None:
+    page.add_init_script(SHIFTS)
+    opened(page, app, is_known=is_known)
+    page.wait_for_timeout(1500)
+    assert page.evaluate("document.documentElement.hasAttribute('data-drawn')")
+    shifts = page.evaluate("window.shifts")
+    assert sum(shifts) < MOST_SHIFT, shifts
+
+
 @pytest.mark.parametrize(("width", "height"), WINDOWS)
-@pytest.mark.parametrize("is_known", [False, True], ids=["stranger", "known"])
-def test_little_moves_while_the_page_opens(
-    browser: Browser, app: RunningApp, is_known: bool, width: int, height: int
-) -> None:
+def test_little_moves_while_the_page_opens(browser: Browser, app: RunningApp, width: int, height: int) -> None:
     with browser.new_context(viewport={"width": width, "height": height}) as context:
-        if is_known:  # returning visitors have been here before
-            first = opened(context.new_page(), app)
-            expect(first.locator("#player video")).to_be_visible()
-            first.close()
-        page = context.new_page()
-        page.add_init_script(SHIFTS)
-        opened(page, app, is_known=is_known)
-        page.wait_for_timeout(1500)
-        assert page.evaluate("document.documentElement.hasAttribute('data-drawn')")
-        shifts = page.evaluate("window.shifts")
-        assert sum(shifts) < MOST_SHIFT, shifts
+        moves_little(context.new_page(), app, is_known=False)
+
+
+@pytest.mark.parametrize(("width", "height"), WINDOWS)
+def test_little_moves_while_the_page_opens_again(
+    returning: BrowserContext, app: RunningApp, width: int, height: int
+) -> None:
+    with returning.new_page() as page:
+        page.set_viewport_size({"width": width, "height": height})
+        moves_little(page, app, is_known=True)
 
 
 KEEPS_NOTHING = "Storage.prototype.setItem = () => undefined;"
@@ -268,26 +293,13 @@ def test_a_page_that_is_never_drawn_whole_is_shown_all_the_same(page: Page, app:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_nothing_is_wider_than_the_screen_from_320_pixels_on(page: Page, app: RunningApp, state: str) -> None:
-    opened(page, app)
+def test_a_coarse_pointer_finds_every_target_large(new_visitor: Any, app: RunningApp, state: str) -> None:
+    page = opened(new_visitor(has_touch=True, is_mobile=True).new_page(), app)
     STATES[state](page)
-    wider: list[int] = []
-    for width in (320, 341, 360, 390, 430, 560, 701, 861, 1024, 1280):
-        page.set_viewport_size({"width": width, "height": 800})
-        if page.evaluate("document.documentElement.scrollWidth") > width:
-            wider.append(width)
-    assert wider == []
-
-
-@pytest.mark.parametrize("state", STATES)
-def test_a_coarse_pointer_finds_every_target_large(browser: Browser, app: RunningApp, state: str) -> None:
-    with browser.new_context(has_touch=True, is_mobile=True) as context:
-        page = opened(context.new_page(), app)
-        STATES[state](page)
-        for width in (390, 820, 1024):
-            page.set_viewport_size({"width": width, "height": 844})
-            assert page.evaluate("[innerWidth, matchMedia('(pointer: coarse)').matches]") == [width, True]
-            assert page.evaluate(TOO_SMALL) == [], width
+    for width in (390, 820, 1024):
+        resize(page, width, 844)
+        assert page.evaluate("[innerWidth, matchMedia('(pointer: coarse)').matches]") == [width, True]
+        assert page.evaluate(TOO_SMALL) == [], width
 
 
 def test_a_page_at_rest_asks_for_no_frame(page: Page, app: RunningApp) -> None:
