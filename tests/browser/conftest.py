@@ -18,10 +18,6 @@ from tests.app_process import RunningApp, running_app
 LONG_MS = 60_000  # the test machine may be busy
 USUAL_MS = 30_000  # Playwright's own
 ANY_SPEED = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-# The bar of a waiting card moves on at each of sixty frames a second, which costs a fifth of a processor.
-CALM = """const calm = new CSSStyleSheet();
-calm.replaceSync(".job-card .bar div { transition: none !important; }");
-document.adoptedStyleSheets.push(calm);"""
 MOST_KEPT = 4  # contexts of a worker, each with a process
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SHELLS = ("chromium-headless-shell", "chrome-headless-shell")  # without what surrounds a page: a sixth less CPU time
@@ -129,7 +125,6 @@ class _Kept:
         self._is_spoilt = False
         self._listeners: list[tuple[str, Any]] = []
         self._lines: dict[Page, CDPSession] = {}  # of pages that are offline
-        context.add_init_script(CALM)
         context.on("page", self._follow)
         context.on("close", self._spoil)
         on, add_init_script = context.on, context.add_init_script

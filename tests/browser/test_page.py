@@ -360,11 +360,11 @@ def test_the_first_screen_shows_what_comes_out_what_it_costs_and_what_to_press(p
         ends_within(page.locator(part), 800)
     for width, height, count in ((1280, 800, 6), (390, 844, 4)):
         resize(page, width, height)
-        sights = page.locator(".showcase button:visible")
-        expect(sights).to_have_count(count)
+        showcase = page.locator(".showcase button:visible")
+        expect(showcase).to_have_count(count)
         is_drawn = "[...document.querySelectorAll('.showcase img')].every((image) => image.naturalWidth > 100)"
         page.wait_for_function(is_drawn)
-        for part in [*sights.all(), page.locator("#generate")]:
+        for part in [*showcase.all(), page.locator("#generate")]:
             ends_within(part, height)
         expect(page.locator("#generate")).to_contain_text("$")
 

@@ -144,6 +144,26 @@ def test_the_title_tells_how_it_goes(page: Page, app: RunningApp, prompt: str) -
 # waiting
 
 
+def test_the_bar_of_a_long_wait_needs_no_frames_and_one_of_an_unknown_wait_shows_no_share(
+    page: Page, app: RunningApp, endpoint: PaidEndpoint, prompt: str
+) -> None:
+    with endpoint.rendering():
+        generate(visit(page, app.url), prompt)
+        sees_rendering(page)
+        bar = page.locator(".under-way .bar")
+        place = "(bar) => getComputedStyle(bar.firstElementChild).translate"
+        before = bar.evaluate(place)
+        until(page, lambda: bar.evaluate(place) != before)
+        assert bar.evaluate("(bar) => bar.getAnimations({ subtree: true }).length") == 0
+        page.emulate_media(reduced_motion="reduce")
+        share = """(bar) => {
+          bar.toggleAttribute("data-unsure", true);
+          const [whole, done] = [bar, bar.firstElementChild].map((one) => one.getBoundingClientRect());
+          return (done.right - whole.left) / whole.width;
+        }"""
+        assert bar.evaluate(share) == pytest.approx(1, abs=0.02)
+
+
 def test_places_in_line_are_shown_and_a_cancel_before_sending_is_real_and_taken_back(
     page: Page, tmp_path: Path, prompt: str
 ) -> None:

@@ -7,6 +7,8 @@ import { setTitle } from "./notifications.js";
 import { keeping } from "./server.js";
 import { showWritten } from "./text_language.js";
 
+const QUICK_S = 150; // above it the bar's steps are too small to be seen, and sixty frames a second are for nothing
+
 /**
  * @param {any} part The elements of the card.
  * @param {() => boolean} isPublic Whether strangers can reach this page.
@@ -58,11 +60,12 @@ export function createActiveCard(part, isPublic, say) {
     part("clock").textContent = clock;
     part("bar").hidden = !shown.is_moving;
     part("bar").toggleAttribute("data-unsure", !shown.usual_s);
+    part("bar").toggleAttribute("data-quick", shown.usual_s < QUICK_S);
     part("bar").setAttribute("aria-valuenow", Math.round(share * 100));
     part("bar").setAttribute("aria-label", shown.phase_text);
     // A share of the usual time would be read out as a percentage of the work.
     part("bar").setAttribute("aria-valuetext", shown.progress ? `${shown.progress}%` : `${clock} ${shown.usual_text}`);
-    part("bar").firstElementChild.style.width = `${share * 100}%`;
+    part("bar").firstElementChild.style.translate = `${(share - 1) * 100}%`;
     setTitle(`${clock} ${shown.phase_text}`.trim());
   }
 

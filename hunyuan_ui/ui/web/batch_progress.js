@@ -34,7 +34,7 @@ export function createListProgress(dialog, part) {
     const percent = Math.round(100 * shareOf(told));
     setText(part("line"), told.text);
     part("meter").setAttribute("aria-valuenow", percent);
-    part("meter").firstElementChild.style.width = `${percent}%`;
+    part("meter").firstElementChild.style.translate = `${percent - 100}%`;
     showText(part("of"), told.name);
     showText(part("stopped"), told.problem);
     showText(part("go-on"), canGoOn(told) ? words["batch.go_on"] : "");
