@@ -232,6 +232,15 @@ def finished_url(answer: Answer, base: str) -> str | None:
 
 def post_error(answer: Answer) -> EndpointError:
     """Return the error for a paid POST's response that is not a success."""
+    error = _post_error(answer)
+    if isinstance(error, EndpointStatusError):
+        error.in_doubt = OutcomeUnknownError(
+            "unreadable_answer", reason=reason("http", status=answer.status), **_traces(answer)
+        )
+    return error
+
+
+def _post_error(answer: Answer) -> EndpointError:
     status, detail = answer.status, answer.detail
     if answer.cost_usd is not None:
         return OutcomeUnknownError("refused_but_charged", status=status, detail=detail, **_traces(answer))
@@ -297,12 +306,6 @@ def _traces(answer: Answer) -> dict[str, object]:
     request_id = next(filter(contract.is_request_id, named), None)
     found: dict[str, object] = {} if request_id is None else {"request_id": request_id}
     return found if answer.cost_usd is None else {**found, "cost": answer.cost_usd}
-
-
-def id_in_refusal(answer: Answer) -> str | None:
-    """Return the request id that a refusal names anywhere, which may be only its gateway's own."""
-    found = _traces(answer).get("request_id")
-    return found if isinstance(found, str) else None
 
 
 def _id_in_location(answer: Answer) -> str | None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,11 +26,22 @@ from hunyuan_ui.endpoint.embedded_video import MOST_BYTES
 from hunyuan_ui.endpoint.history import PastRequest, PastRequests, history_row, list_query
 from hunyuan_ui.endpoint.http import body_of, content_length, read_start
 from hunyuan_ui.endpoint.responses import Answer
-from hunyuan_ui.errors import AuthenticationError, DownloadError, EndpointError, EndpointStatusError, reason
+from hunyuan_ui.errors import (
+    AuthenticationError,
+    DownloadError,
+    EndpointError,
+    EndpointStatusError,
+    EndpointUnreachableError,
+    JobFailedError,
+    UnexpectedResponseError,
+    reason,
+)
 from hunyuan_ui.file_type import is_text, video_type
 from hunyuan_ui.outbound_proxies import DIRECT, Proxies
 from hunyuan_ui.request import VideoRequest
 
+_ASKED_AGAIN_S: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0)  # waits before each question about a refused request
+_DENIALS: Final = 2  # a request may be unknown for a moment after its id was given
 LIST_LIMIT: Final = 8 * 1024 * 1024  # bytes of a page of 100 requests, each with its prompts
 
 
@@ -88,6 +100,7 @@ class EndpointClient:
         self._timeouts = timeouts
         self._calls = Calls(transport, timeouts, proxies)
         self._taken: deque[str] = deque(maxlen=1000)  # ids of the requests accepted last
+        self._blocking = 0  # v1 calls under way
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -101,22 +114,50 @@ class EndpointClient:
         answer = await reply.read_all(MOST_BYTES)
         try:
             taken = responses.accepted(answer, self._base)
-        except EndpointStatusError:
-            request_id = responses.id_in_refusal(answer)
-            if request_id is None or not await self._has(request_id, key):
-                raise
-            taken = Accepted(request_id, answer.cost_usd)
+        except EndpointStatusError as error:
+            failure = await self._believed(error, key)
+            raise failure from None
         self._taken.append(contract.bare_id(taken.request_id))
         return taken
 
-    async def _has(self, request_id: str, key: str) -> bool:
-        """Whether a refused request is under way all the same, or was charged, as its id is known."""
-        if contract.bare_id(request_id) in self._taken:  # a limit may name the request that uses it up
-            return False
-        try:
-            await self.status(request_id, key)
-        except EndpointError as error:
-            return error.cost_usd is not None
+    async def _believed(self, refusal: EndpointStatusError, key: str) -> EndpointError:
+        """Return a refusal, or an unknown outcome if the service may have the request that the refusal names."""
+        doubt = refusal.in_doubt
+        request_id = doubt and doubt.facts.get("request_id")
+        if doubt is None or request_id is None or self._is_of_another(request_id):
+            return refusal
+        is_failure = refusal.code == "service_failed"  # which the request's own failure only confirms
+        is_refused = not await self._may_have(request_id, key, is_failure=is_failure) or self._is_of_another(request_id)
+        return refusal if is_refused else doubt
+
+    def _is_of_another(self, request_id: str) -> bool:
+        # A limit may name the request that uses it up. The id of a blocking call is not known before its end.
+        return contract.bare_id(request_id) in self._taken or self._blocking > 1
+
+    async def _may_have(self, request_id: str, key: str, *, is_failure: bool) -> bool:
+        """Whether the service has a request, or does not tell for a while.
+
+        Args:
+            is_failure: That it failed there, free of charge, counts as that the service does not have it.
+        """
+        url, denials = self._base + contract.status_path(_checked(request_id)), 0
+        for wait_s in _ASKED_AGAIN_S:
+            await anyio.sleep(wait_s)
+            with suppress(EndpointUnreachableError, UnexpectedResponseError):  # it was not reached
+                answer = await self._get(url, key, MOST_BYTES)
+                if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= 500:
+                    continue
+                try:
+                    responses.remote_status(answer, request_id, self._base)
+                except EndpointError as error:
+                    is_there = isinstance(error, JobFailedError) and not is_failure
+                    if is_there or error.cost_usd is not None:
+                        return True
+                    denials += 1
+                    if denials == _DENIALS:
+                        return False
+                else:
+                    return True
         return True
 
     async def status(self, request_id: str, key: str) -> RemoteStatus:
@@ -145,12 +186,19 @@ class EndpointClient:
         times = max(1.0, expected_s / contract.USUAL_S)
         deadline = anyio.current_time() + self._timeouts.generate_s * times
         url, body = self._base + contract.GENERATE_V1, _wire_values(request)
-        reply = await self._calls.post(url, _key_header(key), key, deadline, json=body)
+        self._blocking += 1
         try:
-            async with aclosing(body_of(reply.response)) as chunks:
-                yield await _blocking_answer(reply, chunks, self._base)
+            reply = await self._calls.post(url, _key_header(key), key, deadline, json=body)
+            try:
+                async with aclosing(body_of(reply.response)) as chunks:
+                    yield await _blocking_answer(reply, chunks, self._base)
+            except EndpointStatusError as error:
+                failure = await self._believed(error, key)
+                raise failure from None
+            finally:
+                await reply.response.aclose()
         finally:
-            await reply.response.aclose()
+            self._blocking -= 1
 
     async def credits(self, key: str) -> float:
         """Return the account's credits in US dollars, paid and free together; free of charge."""

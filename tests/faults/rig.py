@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from hunyuan_ui import checkpoint, ledger
 from hunyuan_ui.data_folder import DataFolder
-from hunyuan_ui.endpoint import retry_after
+from hunyuan_ui.endpoint import retry_after, segmind
 from hunyuan_ui.endpoint.download import FetchLimits, SaveLimits, fetch
 from hunyuan_ui.endpoint.openai_videos import EngineClient
 from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
@@ -58,6 +58,7 @@ def be_impatient(patch: Callable[[Any, str, Any], None] = setattr) -> None:
         patch(module, "backoff_s", lambda *_, **__: 0.004)
     patch(live_job, "backoff_s", lambda *_, **__: 0.02)  # a stopped server is asked anew each time
     patch(dispatcher, "_RESTART_S", 0.02)
+    patch(segmind, "_ASKED_AGAIN_S", (0.0, *[0.004] * 20))
     patch(dispatcher, "_HELD_S", 0.05)
     patch(job_run, "ALL_TAKEN_S", 0.05)
     patch(endings, "PROOFS", {ending: endings.Proof(4, 0.05) for ending in endings.Ending})

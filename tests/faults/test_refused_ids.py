@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from hunyuan_ui.endpoint.contract import REQUEST_ID_HEADER, SUBMIT_V2
+from hunyuan_ui.endpoint.contract import GENERATE_V1, REQUEST_ID_HEADER, SUBMIT_V2
 from hunyuan_ui.job import JobStatus
 from tests.faults import oracle
 from tests.faults.rig import OWNER, Rig, click, ended, prompt_of
-from tests.faults.service import PaidService
-from tests.raw_service import Reply, answer
+from tests.faults.service import STATUS, PaidService
+from tests.raw_service import Reply, answer, close
 
 pytestmark = [pytest.mark.faults, pytest.mark.anyio]
 
@@ -35,6 +35,55 @@ async def test_a_refused_request_that_is_known_all_the_same_is_followed(
         REFUSALS[refusal](list(service.past)[-1]).act(wire, received)
 
     service.on("POST", SUBMIT_V2, Reply(act))
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+    assert (job.status, service.posts()[prompt_of(job.id)]) == (JobStatus.DONE, 1)
+    oracle.check(rig.folder, service)
+
+
+UNTOLD: dict[str, list[Reply]] = {
+    "asked too often": [answer(429)] * 3,
+    "down": [answer(503)] * 3,
+    "silent": [close()] * 3,
+    "not known yet": [answer(404, {"error": "not found"})],
+}
+
+
+@pytest.mark.parametrize("untold", UNTOLD)
+async def test_a_service_that_does_not_tell_at_once_is_asked_again(rig: Rig, service: PaidService, untold: str) -> None:
+    def act(wire: Any, received: Any) -> None:
+        service.behave(received)
+        answer(429, {"error": "slow", "request_id": list(service.past)[-1]}).act(wire, received)
+
+    service.on("POST", SUBMIT_V2, Reply(act))
+    service.on("GET", STATUS, UNTOLD[untold])
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+    assert (job.status, service.posts()[prompt_of(job.id)]) == (JobStatus.DONE, 1)
+    oracle.check(rig.folder, service)
+
+
+@pytest.mark.parametrize("status", [401, 404, 405])
+async def test_a_limit_with_its_gateways_own_id_is_waited_for(rig: Rig, service: PaidService, status: int) -> None:
+    slow = answer(429, {"error": "slow"}, headers={REQUEST_ID_HEADER: "kong-7f3a", "Retry-After": "0"}, bills=False)
+    service.on("POST", SUBMIT_V2, [slow])
+    service.on("GET", STATUS, [answer(status, {"error": "no"})] * 2)
+    async with rig.running() as runner:
+        job = await ended(runner, await click(runner))
+    assert (job.status, service.count("POST", SUBMIT_V2)) == (JobStatus.DONE, 2)
+    oracle.check(rig.folder, service)
+
+
+async def test_a_blocking_call_that_is_refused_and_known_all_the_same_is_followed(
+    rig: Rig, service: PaidService
+) -> None:
+    rig.dialect = "v1"
+
+    def act(wire: Any, received: Any) -> None:
+        service.behave(received)
+        REFUSALS["a limit, in its header"](list(service.past)[-1]).act(wire, received)
+
+    service.on("POST", GENERATE_V1, Reply(act))
     async with rig.running() as runner:
         job = await ended(runner, await click(runner))
     assert (job.status, service.posts()[prompt_of(job.id)]) == (JobStatus.DONE, 1)
