@@ -337,9 +337,12 @@ class Settings:
 
         Source: docs/architecture.md 5.
         """
-        is_kept = self.storage == "kept" or self.database_url is not None
-        has_history = self.engine_url is None
-        return has_history and self.is_public and self.may_spend_owner_key and not is_kept
+        return self.has_history and self.storage != "kept" and self.database_url is None
+
+    @property
+    def has_history(self) -> bool:
+        """Whether strangers may spend, at a service that remembers what was spent."""
+        return self.engine_url is None and self.is_public and self.may_spend_owner_key
 
     @property
     def offers_preview(self) -> bool:

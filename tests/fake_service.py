@@ -46,7 +46,9 @@ class FakeService:
     Attributes:
         bill: Request bodies of the POSTs it charged for.
         posts: All received POSTs.
-        scripts: Responses by kind (`submit`, `generate`, `status`, `result`, `history`, `credits`), used in order.
+        scripts: Responses by kind (`submit`, `generate`, `status`, `result`, `history`, `past_requests`,
+            `credits`), used in order.
+        asked: Kinds of all requests but those for past ones.
         downloads: Outcomes of the next downloads: an error to raise, or the bytes to write.
 
     Args:
@@ -82,7 +84,8 @@ class FakeService:
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         kind = _kind(request)
-        self.asked.append(kind)
+        if kind != "past_requests":  # read at the start of each new public page
+            self.asked.append(kind)
         self.posts += request.method == "POST"
         if script := self.scripts.get(kind):
             response = script.pop(0)(request)
@@ -113,6 +116,8 @@ class FakeService:
     def _history(self, request: httpx.Request) -> httpx.Response:
         return answer(404, {"error": "not found"})(request)
 
+    _past_requests = _history
+
     def _credits(self, request: httpx.Request) -> httpx.Response:
         return answer(200, {"credits": 12.5, "free-credits": 0})(request)
 
@@ -130,4 +135,6 @@ def _kind(request: httpx.Request) -> str:
         return "status"
     if path.startswith("/v2/requests/"):
         return "result"
+    if path.endswith("/request-history"):
+        return "past_requests"
     return "credits" if path.endswith("credits") else "history"

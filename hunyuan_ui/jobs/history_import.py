@@ -40,6 +40,7 @@ NewJob = Callable[[str, VideoRequest], Job]
 
 RETRY_S: Final = 60.0
 AGAIN_S: Final = (20.0, 40.0, 120.0, 600.0, 1800.0)  # between further readings, after the first that succeeded
+_TRIES_IF_NEW: Final = 10
 FIRST_TRY_S: Final = 1.5  # limit on a start's wait for the first response
 _DEAREST: Final = {"width": 1280, "height": 1280, "video_length": 129, "infer_steps": 70}
 
@@ -54,6 +55,7 @@ class HistoryImport:
     def __init__(self, services: Services, settings: Settings, dispatcher: Dispatcher, new_job: NewJob) -> None:
         self._services = services
         self._is_needed = settings.needs_history
+        self._is_read_if_new = settings.has_history
         self._is_wiped_whole = settings.storage == "wiped"
         self._dispatcher = dispatcher
         self._new_job = new_job
@@ -68,8 +70,12 @@ class HistoryImport:
     # start and stop
 
     async def start(self) -> None:
-        """Read the history every minute until that succeeds, if it is needed; until then the key is not used."""
-        if not self._is_needed:
+        """Read the history every minute until that succeeds, if it is needed; until then the key is not used.
+
+        An empty ledger may be a deleted one. On a disk that is kept it is more likely a new one, so there the key is
+        used also if the history cannot be read.
+        """
+        if not self._is_needed and not (self._is_read_if_new and self._services.ledger.is_new):
             return
         declared = await self._services.reads(self._services.ledger.get, declared_id(self._services.ledger.now()))
         # If today's declared amount still exists, nothing was wiped since.
@@ -79,7 +85,7 @@ class HistoryImport:
 
     async def first_try(self) -> None:
         """Wait briefly for the first response, so that an ordinary start can spend at once."""
-        if self._is_needed:
+        if self._task is not None:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._has_tried.wait(), FIRST_TRY_S)
 
@@ -140,13 +146,19 @@ class HistoryImport:
             asyncio.get_running_loop().call_later(RETRY_S, lambda: self._begin() if task is self._task else None)
 
     async def _ask_until_read(self) -> None:
+        tries = 0
         while not self._is_read:
+            tries += 1
             try:
                 await self.find()
             except (EndpointError, StorageError) as error:
                 log.trouble("history.unread", code=error.code)
+                if not self._is_needed:
+                    self._end_rest()
             finally:
                 self._has_tried.set()
+            if not self._is_read and not self._is_needed and tries == _TRIES_IF_NEW:
+                return
             if not self._is_read:
                 await asyncio.sleep(RETRY_S)
         # A request of the last minute before the wipe may be in none of the service's lists yet.

@@ -1,0 +1,99 @@
+"""A public page on a disk that is kept, whose data folder somebody has emptied, does not spend its limit anew."""
+
+from __future__ import annotations
+
+import pytest
+
+from hunyuan_ui.job import OWNER as ACCOUNT
+from hunyuan_ui.jobs import history_import
+from tests.faults.rig import KEY, SHORT_GETS, Rig, until
+from tests.faults.service import COST_USD, LIST, PaidService
+from tests.faults.wiped import LIMIT_USD, PUBLIC, at_rest, done, refusal, service_again, spent_usd, visit, wipe
+from tests.raw_service import Reply, answer, silence
+
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+
+UNREADABLE: dict[str, Reply] = {
+    "no such list": answer(404, {"error": "not found"}),
+    "down": answer(500, {"error": "down"}),
+    "silent": silence(),
+}
+
+
+@pytest.fixture(autouse=True)
+def kept(rig: Rig, service: PaidService) -> None:
+    rig.settings = {**PUBLIC, "storage": "kept"}
+    service.history_key = KEY
+
+
+def readings(service: PaidService) -> int:
+    """Return how often the history was asked for."""
+    return sum(one.path.startswith(f"{LIST}?") for one in list(service.requests))
+
+
+async def spend(rig: Rig, clicks: int) -> None:
+    """Make some videos, and wait for them."""
+    async with rig.running() as runner:
+        for _ in range(clicks):
+            await visit(runner)
+        await at_rest(runner)
+
+
+async def test_three_lives_of_an_emptied_folder_stay_under_the_limit(rig: Rig, service: PaidService) -> None:
+    await spend(rig, 2)
+    for _ in range(2):
+        wipe(rig)
+        async with rig.running() as runner:
+            await until(lambda: runner._services.pause.history_problem is None)
+            assert await refusal(runner) == "over_daily_limit"
+            await at_rest(runner)
+            assert set(await done(runner)) == set(service.posts())
+    assert spent_usd(service) == 2 * COST_USD < LIMIT_USD
+
+
+async def test_a_folder_that_is_there_needs_no_history(rig: Rig, service: PaidService) -> None:
+    await spend(rig, 1)
+    before = readings(service)
+    await spend(rig, 1)
+    assert readings(service) == before >= 1
+    assert spent_usd(service) == 2 * COST_USD
+
+
+@pytest.mark.parametrize("reply", UNREADABLE)
+async def test_a_new_page_makes_videos_also_where_the_history_cannot_be_read(
+    rig: Rig, service: PaidService, reply: str
+) -> None:
+    rig.timeouts = SHORT_GETS
+    service.on("GET", LIST, UNREADABLE[reply])
+    await spend(rig, 1)
+    assert spent_usd(service) == COST_USD
+
+
+async def test_a_history_that_can_be_read_later_counts_from_then_on(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_import, "_TRIES_IF_NEW", 10_000)
+    await spend(rig, 2)
+    wipe(rig)
+    service.on("GET", LIST, answer(500, {"error": "down"}))
+    async with rig.running() as runner:
+        await until(lambda: runner.owner.history_state(ACCOUNT).problem)
+        assert not runner.owner.history_state(ACCOUNT).is_key_paused
+        service.on("GET", LIST, service_again(service))
+        await until(lambda: runner.owner.history_state(ACCOUNT).is_read)
+        assert await refusal(runner) == "over_daily_limit"
+
+
+async def test_a_new_page_gives_up_on_a_history_that_is_not_there(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_import, "_TRIES_IF_NEW", 3)
+    service.on("GET", LIST, answer(404, {"error": "not found"}))
+    async with rig.running() as runner:
+        task = runner._history._task
+        assert task is not None
+        await until(task.done)
+        await visit(runner)
+        await at_rest(runner)
+    assert readings(service) == 3
+    assert spent_usd(service) == COST_USD
