@@ -50,7 +50,7 @@ class DataFolder:
         self.videos_problem: StorageError | None = None  # why its last check failed
         self.write_problem: StorageError | None = None  # why the last test write failed
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)  # prompts are nobody else's business
             self._take()
         except StorageError as error:
             self._refusal = error

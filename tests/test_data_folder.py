@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,19 @@ def test_a_missing_folder_is_made_and_held(tmp_path: Path) -> None:
     assert code_of(folder) is None
     assert folder.path.is_dir()
     folder.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such permissions")
+def test_a_folder_that_is_made_is_its_users_alone_and_one_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new" / "data"
+    old.mkdir(mode=0o750)
+    umask = os.umask(0o022)
+    try:
+        for path, mode in ((old, 0o750), (new, 0o700)):
+            DataFolder(path).close()
+            assert stat.S_IMODE(path.stat().st_mode) == mode
+    finally:
+        os.umask(umask)
 
 
 def test_processes_on_one_database_share_the_folder_and_one_without_a_database_is_refused(tmp_path: Path) -> None:
