@@ -394,6 +394,30 @@ def test_a_history_of_three_thousand_requests_in_one_page_is_read() -> None:
     assert contract.read_json(json.dumps({"data": rows * 2})) is None
 
 
+SPOILT = {
+    "followed by a line": b"%s\n<!-- served by cache 7 -->",
+    "followed by nulls": b"%s\0\0\0",
+    "followed by its end once more": b"%s}",
+    "with a number of 5000 digits": b"%s",
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_json_that_is_whole_is_read_whatever_follows_it(spoilt: str) -> None:
+    size = "7" * 5000 if "digits" in spoilt else "1"
+    body = SPOILT[spoilt] % f'{{"status": "COMPLETED", "output": "{URL}", "bytes": {size}, "n": 12}}'.encode()
+    assert responses.remote_status(answer(200, body), ID).url == URL
+    assert responses.remote_result(answer(200, body), ID).url == URL
+    fields = answer(200, body).fields
+    assert fields is not None
+    assert fields["n"] == 12
+
+
+@pytest.mark.parametrize("body", [b'{"a": 1}\n{"b": 2}', b'{"a": 1} [2]', b'{"a": {"b": 1}', b"7 apples", b'"a" b'])
+def test_json_that_is_cut_off_or_more_than_one_is_not_read_as_one(body: bytes) -> None:
+    assert contract.read_json(body) is None
+
+
 @pytest.mark.parametrize("at", [0, -1])
 def test_of_a_very_long_list_the_first_and_the_last_values_are_searched(at: int) -> None:
     texts = ["a heron"] * 10_000
