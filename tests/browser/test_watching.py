@@ -145,9 +145,10 @@ def test_the_title_tells_how_it_goes(page: Page, app: RunningApp, prompt: str) -
 
 
 def test_the_bar_of_a_long_wait_needs_no_frames_and_one_of_an_unknown_wait_shows_no_share(
-    page: Page, app: RunningApp, endpoint: PaidEndpoint, prompt: str
+    page: Page, endpoint: PaidEndpoint, prompt: str, tmp_path: Path
 ) -> None:
-    with endpoint.rendering():
+    # In a new app, as the usual time follows the videos that one has made.
+    with endpoint.rendering(), running_app(tmp_path, **endpoint.settings) as app:
         generate(visit(page, app.url), prompt)
         sees_rendering(page)
         bar = page.locator(".under-way .bar")
