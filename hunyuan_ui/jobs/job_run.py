@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from hunyuan_ui import log
 from hunyuan_ui.checkpoint import checkpoint
@@ -46,9 +46,6 @@ from hunyuan_ui.jobs.wait_times import (
     why_unsent,
 )
 from hunyuan_ui.ledger import UNCONFIRMED
-
-if TYPE_CHECKING:  # imported only if an engine is set
-    pass
 
 HOPELESS_AFTER: Final = 20  # failed downloads, once the file's seven days are over
 MOVED_AFTER: Final = 3  # failed downloads that say nothing about the file
