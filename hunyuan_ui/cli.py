@@ -138,7 +138,10 @@ def _number(text: str) -> int | float:
 def _text(given: str) -> str:
     """Return an argument as typed, even if the console's encoding differs from the system's (LANG=C)."""
     has_surrogates = any("\ud800" <= letter <= "\udfff" for letter in given)
-    return os.fsencode(given).decode("utf-8", "replace") if has_surrogates else given
+    try:
+        return os.fsencode(given).decode() if has_surrogates else given
+    except UnicodeDecodeError:  # guessed letters would be paid for
+        raise argparse.ArgumentTypeError(_WORDS("cli.not_text")) from None
 
 
 def _check_options(options: argparse.Namespace) -> None:

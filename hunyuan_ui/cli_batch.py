@@ -43,7 +43,6 @@ _KINDS: Final[Mapping[str, Kind]] = {
     ".tsv": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
-    ".txt": "text",
 }
 
 

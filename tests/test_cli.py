@@ -191,6 +191,17 @@ def test_a_name_that_the_console_cannot_show_changes_nothing(
         assert b".mp4" in ended.stdout
 
 
+@pytest.mark.skipif(os.name == "nt", reason="arguments are bytes on POSIX only")
+@pytest.mark.parametrize("option", [[], ["--negative-prompt"]], ids=["prompt", "negative prompt"])
+def test_a_prompt_in_another_encoding_is_not_guessed_at(
+    service: RawService, spends: dict[str, str], option: list[str]
+) -> None:
+    given = [*option, os.fsdecode("红船在雨中".encode("gbk"))]
+    ended = run(["a cat", *SMALL, *given] if option else [*given, *SMALL], spends)
+    assert (ended.returncode, service.bill) == (Exit.USAGE, [])
+    assert b"not text in UTF-8" in ended.stderr
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
 @pytest.mark.parametrize("console", [">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full", "| head -c 0"])
 def test_a_console_that_takes_nothing_changes_nothing(

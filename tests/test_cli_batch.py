@@ -317,6 +317,17 @@ def test_a_video_that_cannot_be_put_there_is_said_to_be_kept(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("name", ["list.txt", "list.TXT", "list"])
+def test_a_spreadsheets_text_file_is_its_table(
+    environ: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], encoding: str, name: str
+) -> None:
+    file = tmp_path / name
+    file.write_text("prompt\tseed\na red boat\t5\n", encoding)  # as a spreadsheet saves "Text (tab delimited)"
+    assert main(["--batch", str(file), "--estimate", "--json"], environ) == Exit.DONE
+    assert json.loads(capsys.readouterr().out)["rows"] == 1
+
+
 def test_another_encoding_of_the_console_is_the_same_list(
     service: PaidService, environ: dict[str, str], tmp_path: Path
 ) -> None:
