@@ -47,6 +47,7 @@ class DataFolder:
         self._users = 0  # blocks of `in_use` that have not ended
         self._is_closed = False
         self._videos_folder: Path | None = None
+        self._unstored: set[str] = set()  # ids of jobs whose finished video could not be written
         self.videos_problem: StorageError | None = None  # why its last check failed
         self.write_problem: StorageError | None = None  # why the last test write failed
         try:
@@ -84,8 +85,9 @@ class DataFolder:
         return real.is_relative_to(videos) or (real.parent == folder and _OWN_NAMES.fullmatch(real.name) is not None)
 
     def recheck_videos_folder(self) -> StorageError | None:
-        """Return why the other folder is not writable; no write if it exists and the last check succeeded."""
-        if self._videos_folder is not None and (self.videos_problem is not None or not self._videos_folder.is_dir()):
+        """Return why no video can be stored there; no write if it exists and nothing is known against it."""
+        is_suspect = self.videos_problem is not None or bool(self._unstored)
+        if self._videos_folder is not None and (is_suspect or not self._videos_folder.is_dir()):
             with suppress(StorageError):
                 self._check_videos_folder()
         return self.videos_problem
@@ -95,6 +97,16 @@ class DataFolder:
         if self.problem is None and self.shortage is None:  # the reserve must not take the last bytes
             with suppress(StorageError):
                 self._check_writing()
+
+    def note_unstored(self, job_id: str) -> None:
+        """Refuse to spend until this job's video is stored: a quota or a size limit passes every smaller test write."""
+        if self._videos_folder is not None:
+            self._unstored.add(job_id)
+            self.recheck_videos_folder()
+
+    def note_stored(self, job_id: str) -> None:
+        """Spend again, if this job's was the last video that could not be written."""
+        self._unstored.discard(job_id)
 
     @property
     def missing_files(self) -> frozenset[str]:
@@ -229,6 +241,9 @@ class DataFolder:
                 raise _disk_full(free=0) from None
             self.videos_problem = StorageError("videos_not_writable", folder=path.name)
             raise self.videos_problem from None
+        if self._unstored:
+            self.videos_problem = StorageError("videos_not_writable", folder=path.name)
+            raise self.videos_problem
 
     def _note(self, name: str, found: os.stat_result) -> None:
         if found.st_ino:  # some file systems provide no inode numbers

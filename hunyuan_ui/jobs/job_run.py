@@ -51,6 +51,7 @@ HOPELESS_AFTER: Final = 20  # failed downloads, once the file's seven days are o
 MOVED_AFTER: Final = 3  # failed downloads that say nothing about the file
 UNUSABLE_AFTER: Final = 3  # consecutive responses for a completed job
 _FORGOTTEN: Final = (RequestExpiredError, JobFailedError)  # so that only the history may still have the address
+_NOT_WRITTEN: Final = ("no_room_for_video", "video_not_written", "disk_read_only")
 _UNEXPLAINED: Final = "job_failed_unexplained"
 
 
@@ -318,6 +319,12 @@ class JobRun(JobSteps):
     async def _fetch(self) -> None:
         self._live.show(Phase.DOWNLOADING)
         await self._confirm_cost()
+        try:
+            await self._fetch_until_stored()
+        finally:
+            self._services.folder.note_stored(self._job.id)
+
+    async def _fetch_until_stored(self) -> None:
         misses, is_stale = 0, False
         while self._job.status is JobStatus.DOWNLOADING:
             try:
@@ -325,6 +332,8 @@ class JobRun(JobSteps):
             except (HunyuanUIError, OSError) as error:
                 misses += 1
                 problem = error if isinstance(error, HunyuanUIError) else StorageError("disk_read_only")
+                if problem.code in _NOT_WRITTEN:
+                    self._services.folder.note_unstored(self._job.id)
                 is_stale = await self._not_fetched(problem, misses) or is_stale
                 if not is_stale and misses % MOVED_AFTER == 0:
                     await self._look_for_another()

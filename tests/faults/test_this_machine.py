@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
+import os
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -125,6 +127,32 @@ async def test_row46_a_folder_of_videos_that_takes_none_refuses_to_spend_until_i
         assert len(service.bill) == posts
         videos.unlink()
         for job_id in waiting:
+            assert (await ended(runner, job_id)).status is JobStatus.DONE
+        await until(lambda: runner.is_healthy)
+        await next_job_works(runner)
+    oracle.check(rig.folder, service)
+
+
+@pytest.mark.parametrize("number", [errno.EDQUOT, errno.EFBIG, errno.EIO])
+async def test_row46_a_disk_that_takes_all_but_videos_refuses_to_spend_until_one_is_stored(
+    rig: Rig, service: PaidService, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "LOOK_EVERY_S", 0.01)
+    refusing = [number]  # a quota, or the system's limit on a file, leaves room for every small test write
+
+    def take_no_video(name: str) -> None:
+        if name == "part_written" and refusing:
+            raise OSError(number, os.strerror(number))
+
+    async with replace(rig, settings={"concurrency": 1}, checkpoint=take_no_video).running() as runner:
+        paid, waiting = await click(runner), await click(runner)
+        await until(lambda: (note := seen(runner, waiting, OWNER).note) and note.code == "videos_not_writable")
+        with pytest.raises(StorageError, match="videos_not_writable"):
+            await click(runner)
+        assert not runner.is_healthy
+        assert len(service.bill) == 1
+        refusing.clear()
+        for job_id in (paid, waiting):
             assert (await ended(runner, job_id)).status is JobStatus.DONE
         await until(lambda: runner.is_healthy)
         await next_job_works(runner)
