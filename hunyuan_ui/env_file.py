@@ -70,7 +70,11 @@ def _parsed(text: str, file: str) -> dict[str, str]:
         value = None if found is None else _value(found["text"])
         if found is None or value is None:
             raise SettingsError(file, "env_line", line=number)
-        values[found["name"]] = value
+        name = found["name"]
+        # Which one is meant cannot be known, and one of two limits would be passed.
+        if name.startswith(_SETTINGS) and values.get(name, value) != value:
+            raise SettingsError(file, "env_twice", line=number, name=name)
+        values[name] = value
     return values
 
 

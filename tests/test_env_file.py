@@ -119,6 +119,21 @@ def test_a_wrong_line_is_named_by_its_number_and_not_shown(
     assert "HUNYUAN_UI_API" not in os.environ
 
 
+def test_a_setting_that_stands_there_twice_with_two_values_is_not_guessed_at(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(
+        "HUNYUAN_UI_DAILY_LIMIT_USD=5\nOTHER=1\nOTHER=2\n\nHUNYUAN_UI_DAILY_LIMIT_USD='50' # for the party\n"
+    )
+    with pytest.raises(SystemExit) as ended:
+        read_settings([], ROOT)
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.startswith(f"{file}: line 5 sets HUNYUAN_UI_DAILY_LIMIT_USD once more")
+    file.write_text("HUNYUAN_UI_DAILY_LIMIT_USD=5\nHUNYUAN_UI_DAILY_LIMIT_USD='5'\n")
+    assert read_settings([], ROOT).daily_limit_usd == 5
+
+
 @pytest.mark.parametrize(
     "content",
     [f"A={KEY}".encode("utf-16"), b"A=\xff", b"#" * 2_000_000, None],
