@@ -397,7 +397,7 @@ async def test_videos_made_with_the_key_are_found_once(runner: JobRunner, servic
     assert page_now["problem"]
     assert page_now["history"]["text"].startswith("It could not be read ")
     for said in ("New here: 1.", "Nothing new: "):
-        service.script("history", answer(200, {"data": [PAST]}), answer(200, {"data": []}))
+        service.script("past_requests", answer(200, {"data": [PAST]}), answer(200, {"data": []}))
         page_now = await events.event("find_videos")(asking(), event(), WHO)
         assert page_now["said"].startswith(said)
         assert page_now["history"]["text"].startswith("It was read ")
