@@ -51,7 +51,7 @@ _NOT_MADE: Final = re.compile(
     r"prompt|input|body|param|argument|error|message|detail|hook|callback|source|example", re.IGNORECASE
 )
 _LINK: Final = re.compile(r"https?://[^\s\"'<>()\[\]\\]+", re.IGNORECASE)
-_JSON_SIGN: Final = re.compile(r"[{\[]")  # of more JSON, such as further lines
+_MORE: Final = re.compile(r"[{\[\"]|://")  # of more JSON, such as further lines, or an address
 _MOST_DIGITS: Final = 400  # Python refuses to read a number of thousands
 _MOST_SIGNS: Final = 200_000  # that part the values of JSON: those of 3000 requests, if they come as one page
 _MOST_URLS: Final = 1_000  # of a place that are compared
@@ -304,11 +304,11 @@ def read_json(text: str | bytes) -> object:
 
 
 def _read_spoilt_json(text: str | bytes) -> object:
-    """Return a JSON object that something other than JSON follows, or with a very long number; else None."""
+    """Return a JSON object that is followed by what names nothing, or has a very long number; else None."""
     with suppress(ValueError, RecursionError):
         text = (text.decode("utf-8") if isinstance(text, bytes) else text).lstrip()
         value, end = json.JSONDecoder(parse_int=_whole_number).raw_decode(text)
-        if isinstance(value, dict) and not _JSON_SIGN.search(text, end):
+        if isinstance(value, dict) and not _MORE.search(text, end):
             return cast("object", value)
     return None
 

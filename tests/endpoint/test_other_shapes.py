@@ -413,6 +413,13 @@ def test_json_that_is_whole_is_read_whatever_follows_it(spoilt: str) -> None:
     assert fields["n"] == 12
 
 
+@pytest.mark.parametrize(
+    "output", [f'{{"state": "ok"}} {URL}', f'{{"state": "ok"}} "video": "{URL}"', f'{{"state": "ok"}}\n[{URL}]']
+)
+def test_an_address_that_follows_json_is_found(output: str) -> None:
+    assert responses.remote_result(answer(200, {"status": "COMPLETED", "output": output}), ID).url == URL
+
+
 @pytest.mark.parametrize("body", [b'{"a": 1}\n{"b": 2}', b'{"a": 1} [2]', b'{"a": {"b": 1}', b"7 apples", b'"a" b'])
 def test_json_that_is_cut_off_or_more_than_one_is_not_read_as_one(body: bytes) -> None:
     assert contract.read_json(body) is None
