@@ -236,14 +236,13 @@ class DataFolder:
             # Existence and permissions do not reveal a broken link, a full disk or one that became read-only.
             with tempfile.TemporaryFile(dir=path) as probe:
                 probe.write(b"\0")
+            if self._unstored:
+                raise OSError("a video could not be written")
         except OSError as error:
             if is_disk_full(error):
                 raise _disk_full(free=0) from None
             self.videos_problem = StorageError("videos_not_writable", folder=path.name)
             raise self.videos_problem from None
-        if self._unstored:
-            self.videos_problem = StorageError("videos_not_writable", folder=path.name)
-            raise self.videos_problem
 
     def _note(self, name: str, found: os.stat_result) -> None:
         if found.st_ino:  # some file systems provide no inode numbers

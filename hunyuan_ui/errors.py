@@ -160,7 +160,7 @@ class EndpointUnreachableError(EndpointError):
 class EndpointStatusError(EndpointError):
     """The service answered and refused; nothing was charged.
 
-    `in_doubt` is the error if the service has the request all the same, for the refusal of a paid POST.
+    `in_doubt` is the error if the service has the request all the same that the refusal of a paid POST names.
     """
 
     in_doubt: OutcomeUnknownError | None = None

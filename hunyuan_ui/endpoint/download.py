@@ -257,9 +257,7 @@ async def fetch(
     """
     policy = UrlPolicy(own_origin, is_own_only=transport is not None)
     async with AsyncExitStack() as stack:
-        if transport is None:
-            transport = await stack.enter_async_context(_safe_transport(policy, proxies, ssl_context))
-        used = transport
+        used = transport or await stack.enter_async_context(_safe_transport(policy, proxies, ssl_context))
 
         async def request(headers: Mapping[str, str]) -> httpx.Response:
             response = await _follow(used, policy, url, limits, own=own_headers or {}, headers=headers)
@@ -268,8 +266,8 @@ async def fetch(
 
         response = await request({})
         _require_success(response)
-        body = decoded(whole_body(response, request), response.headers)
-        body = await stack.enter_async_context(aclosing(body))
+        encoded = whole_body(response, request)
+        body = await stack.enter_async_context(aclosing(decoded(encoded, response.headers)))
         length = content_length(response.headers)
         await save(body, part, check=check, length=length, limits=limits.save)
 

@@ -233,10 +233,9 @@ def finished_url(answer: Answer, base: str) -> str | None:
 def post_error(answer: Answer) -> EndpointError:
     """Return the error for a paid POST's response that is not a success."""
     error = _post_error(answer)
-    if isinstance(error, EndpointStatusError):
-        error.in_doubt = OutcomeUnknownError(
-            "unreadable_answer", reason=reason("http", status=answer.status), **_traces(answer)
-        )
+    if isinstance(error, EndpointStatusError) and "request_id" in (traces := _traces(answer)):
+        why = reason("http", status=answer.status)
+        error.in_doubt = OutcomeUnknownError("unreadable_answer", reason=why, **traces)
     return error
 
 

@@ -33,6 +33,7 @@ from hunyuan_ui.errors import (
     EndpointStatusError,
     EndpointUnreachableError,
     JobFailedError,
+    OutcomeUnknownError,
     UnexpectedResponseError,
     reason,
 )
@@ -123,16 +124,15 @@ class EndpointClient:
     async def _believed(self, refusal: EndpointStatusError, key: str) -> EndpointError:
         """Return a refusal, or an unknown outcome if the service may have the request that the refusal names."""
         doubt = refusal.in_doubt
-        request_id = doubt and doubt.facts.get("request_id")
-        if doubt is None or request_id is None or self._is_of_another(request_id):
+        if doubt is None or self._is_of_another(doubt):
             return refusal
         is_failure = refusal.code == "service_failed"  # which the request's own failure only confirms
-        is_refused = not await self._may_have(request_id, key, is_failure=is_failure) or self._is_of_another(request_id)
-        return refusal if is_refused else doubt
+        may_have = await self._may_have(doubt.facts["request_id"], key, is_failure=is_failure)
+        return doubt if may_have and not self._is_of_another(doubt) else refusal
 
-    def _is_of_another(self, request_id: str) -> bool:
+    def _is_of_another(self, doubt: OutcomeUnknownError) -> bool:
         # A limit may name the request that uses it up. The id of a blocking call is not known before its end.
-        return contract.bare_id(request_id) in self._taken or self._blocking > 1
+        return contract.bare_id(doubt.facts["request_id"]) in self._taken or self._blocking > 1
 
     async def _may_have(self, request_id: str, key: str, *, is_failure: bool) -> bool:
         """Whether the service has a request, or does not tell for a while.
@@ -140,25 +140,27 @@ class EndpointClient:
         Args:
             is_failure: That it failed there, free of charge, counts as that the service does not have it.
         """
-        url, denials = self._base + contract.status_path(_checked(request_id)), 0
+        denials = 0
         for wait_s in _ASKED_AGAIN_S:
             await anyio.sleep(wait_s)
-            with suppress(EndpointUnreachableError, UnexpectedResponseError):  # it was not reached
-                answer = await self._get(url, key, MOST_BYTES)
-                if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= 500:
-                    continue
-                try:
-                    responses.remote_status(answer, request_id, self._base)
-                except EndpointError as error:
-                    is_there = isinstance(error, JobFailedError) and not is_failure
-                    if is_there or error.cost_usd is not None:
-                        return True
-                    denials += 1
-                    if denials == _DENIALS:
-                        return False
-                else:
-                    return True
+            has_it = await self._has(request_id, key, is_failure=is_failure)
+            denials += has_it is False
+            if has_it or denials == _DENIALS:
+                return has_it is True
         return True
+
+    async def _has(self, request_id: str, key: str, *, is_failure: bool) -> bool | None:
+        """Whether the service says that it has a request; None if it says nothing about it."""
+        with suppress(EndpointUnreachableError, UnexpectedResponseError):
+            answer = await self._get(self._base + contract.status_path(_checked(request_id)), key, MOST_BYTES)
+            if answer.status == HTTPStatus.TOO_MANY_REQUESTS or answer.status >= 500:
+                return None
+            try:
+                responses.remote_status(answer, request_id, self._base)
+            except EndpointError as error:
+                return error.cost_usd is not None or (isinstance(error, JobFailedError) and not is_failure)
+            return True
+        return None
 
     async def status(self, request_id: str, key: str) -> RemoteStatus:
         """Return the state of a v2 request."""

@@ -157,10 +157,11 @@ class HistoryImport:
                     self._end_rest()
             finally:
                 self._has_tried.set()
-            if not self._is_read and not self._is_needed and tries == _TRIES_IF_NEW:
+            if self._is_read:
+                break
+            if tries == _TRIES_IF_NEW and not self._is_needed:
                 return
-            if not self._is_read:
-                await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(RETRY_S)
         # A request of the last minute before the wipe may be in none of the service's lists yet.
         for wait_s in AGAIN_S:
             await asyncio.sleep(wait_s)
