@@ -124,7 +124,7 @@ class EndpointClient:
     async def _believed(self, refusal: EndpointStatusError, key: str) -> EndpointError:
         """Return a refusal, or an unknown outcome if the service may have the request that the refusal names."""
         doubt = refusal.in_doubt
-        if doubt is None or self._is_of_another(doubt):
+        if doubt is None:
             return refusal
         is_failure = refusal.code == "service_failed"  # which the request's own failure only confirms
         may_have = await self._may_have(doubt.facts["request_id"], key, is_failure=is_failure)

@@ -111,7 +111,7 @@ class LiveJob:
 
     @contextmanager
     def freeing_slot_of_slow(self) -> Generator[None]:
-        """Give the slot back while the download in this block takes long."""
+        """Give the slot back for good once the download in this block takes long: the next attempt would, too."""
 
         def free() -> None:
             self.is_slow_download = True
@@ -122,7 +122,6 @@ class LiveJob:
             yield
         finally:
             timer.cancel()
-            self.is_slow_download = False
 
     def end_wait(self) -> None:
         """End the wait before the next attempt."""

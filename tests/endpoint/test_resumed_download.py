@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from hunyuan_ui import media
+from hunyuan_ui.endpoint import resumed_download
 from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.errors import DownloadError
 from tests.endpoint.test_download import left_at
@@ -95,6 +96,12 @@ CHANGED: dict[str, Callable[[], Any]] = {
     "the whole file": lambda: answer(200, VIDEO),
     "an error": lambda: answer(503),
     "another part": lambda: answer(206, VIDEO, headers={"Content-Range": f"bytes 0-{len(VIDEO) - 1}/{len(VIDEO)}"}),
+    "a part with a gap before it": lambda: answer(
+        206,
+        VIDEO[STEP + 1 :],
+        headers={"ETag": '"a"', "Content-Range": f"bytes {STEP + 1}-{len(VIDEO) - 1}/{len(VIDEO)}"},
+    ),
+    "a shorter file": lambda: answer(416, headers={"Content-Range": f"bytes */{STEP - 1}"}),
     "another encoding": lambda: _breaking(changed={"Content-Encoding": "gzip"}),
 }
 
@@ -105,3 +112,20 @@ async def test_parts_of_different_files_are_never_joined(service: RawService, pa
     with pytest.raises(DownloadError):
         await _fetch(service, part)
     assert left_at(part) is None
+
+
+async def test_a_server_that_sends_nothing_more_is_not_asked_without_an_end(service: RawService, part: Path) -> None:
+    service.on("GET", "/v.mp4", [_breaking(), *[_breaking(step=0)] * 9])
+    with pytest.raises(DownloadError):
+        await _fetch(service, part)
+    assert len(service.requests) == 2
+
+
+async def test_a_file_that_comes_byte_by_byte_is_given_up(
+    service: RawService, part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resumed_download, "_MOST_PARTS", 5)
+    service.on("GET", "/v.mp4", _breaking(step=1))
+    with pytest.raises(DownloadError):
+        await _fetch(service, part)
+    assert len(service.requests) <= 6

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 import pytest
 
-from hunyuan_ui.endpoint.contract import GENERATE_V1, REQUEST_ID_HEADER, SUBMIT_V2
+from hunyuan_ui.endpoint.contract import COST_HEADER, GENERATE_V1, REQUEST_ID_HEADER, SUBMIT_V2
 from hunyuan_ui.job import JobStatus
 from tests.faults import oracle
-from tests.faults.rig import OWNER, Rig, click, ended, prompt_of
-from tests.faults.service import STATUS, PaidService
+from tests.faults.rig import OWNER, Rig, click, ended, prompt_of, until
+from tests.faults.service import FAILED, STATUS, PaidService
 from tests.raw_service import Reply, answer, close
 
 pytestmark = [pytest.mark.faults, pytest.mark.anyio]
@@ -46,6 +47,9 @@ UNTOLD: dict[str, list[Reply]] = {
     "down": [answer(503)] * 3,
     "silent": [close()] * 3,
     "not known yet": [answer(404, {"error": "not found"})],
+    "silent for as long as it is asked": [answer(503)] * 25,
+    "of another mind": [FAILED] * 2,
+    "charging for what it does not know": [answer(404, {"error": "not found"}, headers={COST_HEADER: "1.46"})] * 2,
 }
 
 
@@ -88,6 +92,29 @@ async def test_a_blocking_call_that_is_refused_and_known_all_the_same_is_followe
         job = await ended(runner, await click(runner))
     assert (job.status, service.posts()[prompt_of(job.id)]) == (JobStatus.DONE, 1)
     oracle.check(rig.folder, service)
+
+
+async def test_a_limit_that_names_a_blocking_call_under_way_is_waited_for(rig: Rig, service: PaidService) -> None:
+    rig.dialect = "v1"
+    others = Event()
+
+    def held(wire: Any, received: Any) -> None:
+        reply = service.behave(received)
+        others.wait(30.0)
+        reply.act(wire, received)
+
+    def limit(wire: Any, received: Any) -> None:
+        answer(429, {"error": "one is running", "request_id": next(iter(service.past))}).act(wire, received)
+        others.set()
+
+    service.on("POST", GENERATE_V1, [Reply(held), Reply(limit)])
+    async with rig.running() as runner:
+        first = await click(runner)
+        await until(lambda: service.past)
+        second = await click(runner)
+        ends = [(await ended(runner, one)).status for one in (first, second)]
+    assert ends == [JobStatus.DONE] * 2
+    assert service.count("POST", GENERATE_V1) == 3
 
 
 async def test_a_limit_that_names_the_request_under_way_is_waited_for(rig: Rig, service: PaidService) -> None:

@@ -68,6 +68,7 @@ async def test_a_slow_download_gives_its_place_back(
         await until(lambda: seen(runner, slow, OWNER).job.status is JobStatus.DOWNLOADING)
         other = await click(runner, visitor=Visitor.from_token("2" * 32))
         assert (await ended(runner, other)).status is JobStatus.DONE
+        assert seen(runner, slow, OWNER).job.status is JobStatus.DOWNLOADING
         goes_on.set()
         assert (await ended(runner, slow)).status is JobStatus.DONE
 

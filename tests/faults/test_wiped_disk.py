@@ -118,6 +118,19 @@ async def test_a_request_that_the_history_tells_of_late_counts_all_the_same(
     assert spent_usd(service) == 2 * COST_USD
 
 
+async def test_a_history_that_cannot_be_read_once_more_leaves_the_key_in_use(
+    rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_import, "AGAIN_S", (0.01,) * 3)
+    service.on("GET", LIST, [answer(200, {"data": []}), *[answer(500, {"error": "x"})] * 3])
+    async with rig.running() as runner:
+        task = runner._history._task
+        assert task is not None
+        await until(task.done)
+        state = runner.owner.history_state(ACCOUNT)
+        assert (state.is_read, state.is_key_paused, state.problem) == (True, False, None)
+
+
 async def test_a_stop_whose_cancellation_is_lost_ends_the_reading_all_the_same(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
