@@ -114,6 +114,20 @@ async def test_parts_of_different_files_are_never_joined(service: RawService, pa
     assert left_at(part) is None
 
 
+@pytest.mark.parametrize("change", ["another part", "a part with a gap before it", "a shorter file"])
+async def test_where_no_length_was_announced_a_part_begins_where_the_line_broke(
+    service: RawService, part: Path, change: str
+) -> None:
+    def cut(wire: Wire, _: Received) -> None:
+        head = b'HTTP/1.1 200 OK\r\nETag: "a"\r\nTransfer-Encoding: chunked\r\n\r\n'
+        wire.send(head + f"{STEP:x}\r\n".encode() + VIDEO[:STEP] + b"\r\n")
+        wire.close()
+
+    service.on("GET", "/v.mp4", [Reply(cut), CHANGED[change]()])
+    with pytest.raises(DownloadError):
+        await fetch(f"{service.origin}/v.mp4", part, own_origin=service.origin, check=lambda _: None)
+
+
 async def test_a_server_that_sends_nothing_more_is_not_asked_without_an_end(service: RawService, part: Path) -> None:
     service.on("GET", "/v.mp4", [_breaking(), *[_breaking(step=0)] * 9])
     with pytest.raises(DownloadError):
