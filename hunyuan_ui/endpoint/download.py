@@ -11,10 +11,11 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO, Final, TypeAlias
+from typing import BinaryIO, Final, Protocol
 
 import anyio
 import httpx
@@ -43,13 +44,19 @@ from hunyuan_ui.file_type import START_BYTES, is_text
 from hunyuan_ui.file_writes import is_disk_full
 from hunyuan_ui.outbound_proxies import DIRECT, Proxies
 
-Check: TypeAlias = Callable[[Path], object]
-
 _LINK_EXPIRED: Final = (400, 401, 403, 404, 410)  # stores answer 400 or 403 for an expired signed link
 _BUSY: Final = (429, 503)
 _RANGE: Final = re.compile(r"bytes[ =]0-([0-9]{1,15})/([0-9]{1,15})", re.IGNORECASE)
 _WRITTEN_BYTES: Final = 1024 * 1024  # per write: each is a thread call, which takes longer than the write itself
 _SPARE_BYTES: Final = 8 * 1024 * 1024  # left free for the ledger and the sidecar
+
+
+class Check(Protocol):
+    """Raises MediaError unless a file is a complete video; `is_cut` says that the file may lack its end."""
+
+    def __call__(self, part: Path, /, *, is_cut: bool = False) -> object:
+        """Check a file; runs in a thread."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,8 @@ async def save(
 
     Args:
         part: The target; its folder exists, and an older file is replaced.
-        check: Raises MediaError unless the file is a complete video; runs in a thread.
+        check: Decides whether the file is a complete video; also where the line broke, as an announced length may be
+            wrong.
         start: Bytes that were read before `chunks`.
 
     Raises:
@@ -92,19 +100,21 @@ async def save(
         MediaError: `video_undecodable`: they are a complete video that cannot be played.
         StorageError: The disk is full or cannot be written.
     """
-    is_whole = False
+    is_whole, broken = False, None
     try:
         _require_room(part, length or len(start), limits)
         with _new_file(part) as file:
             checkpoint("part_opened")
-            await _copy(chunks, file, start, limits)
+            broken = await _copy(chunks, file, start, limits)
             checkpoint("part_written")
             await _in_thread(os.fsync, file.fileno())
             checkpoint("part_synced")
         await _in_thread(_unwrap, part)
-        await _in_thread(check, part)
+        await _in_thread(partial(check, part, is_cut=True) if broken else partial(check, part))
         is_whole = True
     except MediaError as error:
+        if broken is not None:
+            raise broken from None
         if error.code == "video_undecodable":
             raise
         why = error.facts.get("problem", reason("not_an_mp4"))
@@ -142,26 +152,39 @@ def _unwrap(part: Path) -> None:
             os.fsync(file.fileno())
 
 
-async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, start: bytes, limits: SaveLimits) -> None:
-    size = len(start)
+async def _copy(chunks: AsyncIterator[bytes], file: BinaryIO, start: bytes, limits: SaveLimits) -> DownloadError | None:
+    """Write a body to a file; return why it ended, unless by itself."""
+    size, broken = len(start), None
     held = bytearray(start)
     # A standstill must not end it: the bytes of a v1 video are sent only once.
     deadline = anyio.current_time() + _longest_s(size, limits)
     with anyio.CancelScope(deadline=deadline) as scope, not_counting_standstill(scope):
-        async with aclosing(_received(chunks)) as received:
-            async for chunk in received:
-                scope.deadline += _longest_s(size + len(chunk), limits) - _longest_s(size, limits)
-                size += len(chunk)
-                if size > limits.max_bytes:
-                    raise _failed(reason("too_large"), retryable=False)
-                held += chunk
-                if len(held) >= _WRITTEN_BYTES:
-                    await _in_thread(file.write, held)
-                    held = bytearray()
+        try:
+            async with aclosing(_received(chunks)) as received:
+                async for chunk in received:
+                    scope.deadline += _longest_s(size + len(chunk), limits) - _longest_s(size, limits)
+                    size += len(chunk)
+                    if size > limits.max_bytes:
+                        raise _failed(reason("too_large"), retryable=False)
+                    held += chunk
+                    if len(held) >= _WRITTEN_BYTES:
+                        await _in_thread(file.write, held)
+                        held = bytearray()
+        except _BrokenError as error:
+            broken = _failed(error.why)
     if scope.cancelled_caught:
         raise _failed(reason("too_slow"))
     await _in_thread(file.write, held)
     await _in_thread(file.flush)
+    return broken
+
+
+class _BrokenError(Exception):
+    """The line broke in the middle of a body."""
+
+    def __init__(self, why: Reason) -> None:
+        super().__init__()
+        self.why = why
 
 
 async def _in_thread(call: Callable[..., object], *args: object) -> None:
@@ -186,7 +209,7 @@ async def _received(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]
         async for chunk in chunks:
             yield chunk
     except TRANSPORT_ERRORS as error:
-        raise _failed(reason_of(error)) from None
+        raise _BrokenError(reason_of(error)) from None
 
 
 def _new_file(part: Path) -> BinaryIO:

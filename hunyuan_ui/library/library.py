@@ -73,16 +73,19 @@ class VideoLibrary:
                 raise StorageError("video_closed", reason=error.strerror or reason("input_output")) from None
         raise MediaError("video_missing")
 
-    def check(self, part: Path) -> None:
+    def check(self, part: Path, *, is_cut: bool = False) -> None:
         """Check that a download is a complete, playable video.
 
         Any other file that is not text, as an error page is, was paid for: the largest is kept beside it.
+
+        Args:
+            is_cut: The file may lack its end.
 
         Raises:
             MediaError: It is not; `kept` names the file that it was kept as.
         """
         try:
-            media.check_video(part)
+            media.check_video(part, is_cut=is_cut)
         except MediaError as error:
             if not part.is_file() or _is_text(part):
                 raise

@@ -39,10 +39,13 @@ class VideoFacts:
     duration_s: float
 
 
-def check_mp4(path: Path) -> None:
+def check_mp4(path: Path, *, is_cut: bool = False) -> None:
     """Check that a file is a complete MP4 with a video track, down to its last picture.
 
     Only the structure is read, not the frames: every box must lie within its parent, every sample within the file.
+
+    Args:
+        is_cut: The file may lack its end: one that does not name its last picture is then taken for truncated.
 
     Raises:
         MediaError: `not_a_video` for anything that is not an MP4 with a video track, `video_cut_short` for a truncated
@@ -51,13 +54,17 @@ def check_mp4(path: Path) -> None:
     Source: docs/facts/faults-and-security.md, row 35; ISO/IEC 14496-12.
     """
     with opened(path) as (file, size):
-        _walk(file, size)
+        if _walk(file, size).is_fragmented and is_cut:
+            cut_short("no_end")
 
 
-def check_video(path: Path) -> VideoType:
+def check_video(path: Path, *, is_cut: bool = False) -> VideoType:
     """Check that a file is a complete video whose first frame can be decoded, and return its format.
 
     An MP4 or QuickTime file is checked down to its last picture; any other format for its last frame.
+
+    Args:
+        is_cut: As for `check_mp4`.
 
     Raises:
         MediaError: `video_undecodable` for a complete file without a decodable frame, else as `check_mp4`.
@@ -66,7 +73,9 @@ def check_video(path: Path) -> VideoType:
     if kind is None:
         raise MediaError("not_a_video")
     if kind in _OF_BOXES:
-        check_mp4(path)
+        check_mp4(path, is_cut=is_cut)
+    elif is_cut:
+        cut_short("no_end")
     try:
         with decoding(path) as (container, stream):
             if next(container.decode(stream), None) is None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hunyuan_ui.endpoint.contract import GENERATE_V1, SUBMIT_V2
 from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
-from hunyuan_ui.errors import (
-    HunyuanUIError,
-)
+from hunyuan_ui.errors import HunyuanUIError, MediaError
 from hunyuan_ui.request import VideoRequest
 from tests.raw_service import RawService, Reply
 
@@ -21,6 +20,12 @@ ID = "2c7f59ea13f1402c9353915a2b5a2124"
 REQUEST = VideoRequest.parse({"prompt": "a lighthouse in a storm"})
 CALM = Timeouts(connect_s=10, submit_s=10, get_s=10, generate_s=10)
 SHORT = Timeouts(connect_s=10, submit_s=0.3, get_s=0.3, generate_s=0.3)
+
+
+def only_uncut(_: Path, *, is_cut: bool = False) -> None:
+    """Take every file for a whole video whose line did not break."""
+    if is_cut:
+        raise MediaError("video_cut_short")
 
 
 def client_of(origin: str, timeouts: Timeouts = CALM) -> EndpointClient:

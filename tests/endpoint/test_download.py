@@ -26,6 +26,7 @@ from hunyuan_ui.endpoint.download import FetchLimits, SaveLimits, fetch, save, s
 from hunyuan_ui.errors import DownloadError, HunyuanUIError, MediaError, StorageError, reason
 from hunyuan_ui.words import words
 from tests import raw_service
+from tests.endpoint.calls import only_uncut
 from tests.raw_service import RawService, Received, Reply, Wire, answer, html, redirect
 from tests.videos import mp4_bytes
 
@@ -98,7 +99,7 @@ async def test_a_large_body_is_stored_byte_for_byte(service: RawService, part: P
         "more than announced": answer(200, body + b"x" * 300_000, headers={"Content-Length": str(len(body))}),
     }
     service.on("GET", "/1.mp4", replies[framing])
-    await fetch(f"{service.origin}/1.mp4", part, own_origin=service.origin, check=lambda _: None)
+    await fetch(f"{service.origin}/1.mp4", part, own_origin=service.origin, check=only_uncut)
     assert left_at(part) == body
 
 
@@ -106,7 +107,7 @@ async def test_row34_a_connection_that_breaks_within_the_body_is_tried_again(ser
     opened = threading.Event()
 
     def break_off(wire: Wire, _: Received) -> None:
-        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + VIDEO)
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + VIDEO[:-1])
         assert opened.wait(10)
         wire.reset()
 
@@ -357,7 +358,7 @@ async def test_small_pieces_are_written_together(part: Path, monkeypatch: pytest
             yield b"x" * 1024
 
     monkeypatch.setattr(download, "_new_file", lambda path: Noted(path, "wb"))
-    await save(pieces(), part, check=lambda _: None, start=b"0123")
+    await save(pieces(), part, check=only_uncut, start=b"0123")
     assert left_at(part) == b"0123" + b"x" * (3 * 1024 + 5) * 1024
     assert len(written) == 4
     assert max(written) <= 1024 * 1024 + 1024
@@ -436,7 +437,7 @@ async def test_the_file_is_on_the_disk_before_it_is_checked(
         order.append(name)
         assert left_at(part) == (b"" if name == "part_opened" else VIDEO)
 
-    def check(path: Path) -> None:
+    def check(path: Path, **_: object) -> None:
         order.append("check")
         assert path.read_bytes() == VIDEO
         assert threading.current_thread() is not threading.main_thread()
@@ -453,7 +454,7 @@ async def test_a_video_within_a_text_is_on_the_disk_before_it_is_checked(
     order: list[bytes | None] = []
     monkeypatch.setattr(os, "fsync", lambda _: order.append(left_at(part)))
     text = b'{"video": "data:video/mp4;base64,%b"}' % base64.b64encode(VIDEO)
-    await save_bytes(text, part, check=lambda _: order.append(b"check"))
+    await save_bytes(text, part, check=lambda _, **_how: order.append(b"check"))
     assert order == [text, VIDEO, b"check"]
 
 
@@ -486,7 +487,7 @@ async def test_a_large_download_never_holds_up_the_event_loop(service: RawServic
 
     async with anyio.create_task_group() as group:
         group.start_soon(watch)
-        await fetch(f"{service.origin}/1.mp4", part, own_origin=service.origin, check=lambda _: None)
+        await fetch(f"{service.origin}/1.mp4", part, own_origin=service.origin, check=only_uncut)
         group.cancel_scope.cancel()
     assert len(left_at(part) or b"") == size
     assert len(lags) > 5

@@ -15,6 +15,7 @@ from hunyuan_ui import media
 from hunyuan_ui.endpoint import resumed_download
 from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.errors import DownloadError
+from tests.endpoint.calls import only_uncut
 from tests.endpoint.test_download import left_at
 from tests.raw_service import RawService, Received, Reply, Wire, answer
 from tests.videos import mp4_bytes
@@ -90,6 +91,34 @@ async def test_a_file_whose_announced_length_is_wrong_is_taken_if_the_server_has
     assert await _fetch(service, part) == VIDEO
 
 
+def _overstated(video: bytes, end: str) -> Reply:
+    """Send a whole file under too large a length, whatever part is asked for."""
+
+    def act(wire: Wire, _: Received) -> None:
+        more = b"Transfer-Encoding: chunked" if end == "chunk" else b"Content-Length: 999999"
+        size = f"{len(video) + 9:x}\r\n".encode() if end == "chunk" else b""
+        wire.send(b"HTTP/1.1 200 OK\r\n" + more + b"\r\n\r\n" + size + video)
+        wire.reset() if end == "reset" else wire.close()
+
+    return Reply(act)
+
+
+@pytest.mark.parametrize("end", ["close", "reset", "chunk"])
+async def test_a_file_that_is_whole_by_its_own_index_is_taken_where_the_server_sends_no_parts(
+    service: RawService, part: Path, end: str
+) -> None:
+    service.on("GET", "/v.mp4", _overstated(VIDEO, end))
+    assert await _fetch(service, part) == VIDEO
+
+
+@pytest.mark.parametrize("missing", [1, 100, len(VIDEO) - 40])
+async def test_a_file_that_lacks_its_end_is_not(service: RawService, part: Path, missing: int) -> None:
+    service.on("GET", "/v.mp4", _overstated(VIDEO[:-missing], "close"))
+    with pytest.raises(DownloadError) as caught:
+        await _fetch(service, part)
+    assert (caught.value.retryable, left_at(part)) == (True, None)
+
+
 CHANGED: dict[str, Callable[[], Any]] = {
     "another version": lambda: _breaking(OTHER, changed={"ETag": '"b"'}),
     "another length": lambda: _breaking(VIDEO + b"\0\0\0\x08free"),
@@ -125,7 +154,7 @@ async def test_where_no_length_was_announced_a_part_begins_where_the_line_broke(
 
     service.on("GET", "/v.mp4", [Reply(cut), CHANGED[change]()])
     with pytest.raises(DownloadError):
-        await fetch(f"{service.origin}/v.mp4", part, own_origin=service.origin, check=lambda _: None)
+        await fetch(f"{service.origin}/v.mp4", part, own_origin=service.origin, check=only_uncut)
 
 
 async def test_a_server_that_sends_nothing_more_is_not_asked_without_an_end(service: RawService, part: Path) -> None:

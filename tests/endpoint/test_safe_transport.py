@@ -15,6 +15,7 @@ from hunyuan_ui.endpoint.download import fetch
 from hunyuan_ui.endpoint.http import BackedTransport, new_request
 from hunyuan_ui.endpoint.safe_transport import SafeBackend, UrlPolicy, is_public
 from hunyuan_ui.errors import DownloadError, reason
+from tests.endpoint.calls import only_uncut
 from tests.raw_service import RawService, answer
 
 pytestmark = pytest.mark.anyio
@@ -89,14 +90,10 @@ UNSAFE = [
 ]
 
 
-def no_check(_: Path) -> None:
-    pass
-
-
 @pytest.mark.parametrize("url", UNSAFE)
 async def test_row39_an_unsafe_address_is_refused_before_any_connection(url: str, tmp_path: Path) -> None:
     with pytest.raises(DownloadError) as caught:
-        await fetch(url, tmp_path / "a.part", own_origin=OWN, check=no_check)
+        await fetch(url, tmp_path / "a.part", own_origin=OWN, check=only_uncut)
     assert (caught.value.code, caught.value.retryable, caught.value.expired) == ("link_refused", False, False)
 
 

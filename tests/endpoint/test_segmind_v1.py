@@ -12,10 +12,8 @@ import pytest
 from hunyuan_ui.endpoint.contract import GENERATE_V1, Metrics
 from hunyuan_ui.endpoint.download import SaveLimits
 from hunyuan_ui.endpoint.segmind import EndpointClient
-from hunyuan_ui.errors import (
-    DownloadError,
-    reason,
-)
+from hunyuan_ui.errors import DownloadError, reason
+from hunyuan_ui.media import check_video
 from tests import raw_service
 from tests.endpoint.calls import (
     ID,
@@ -23,15 +21,12 @@ from tests.endpoint.calls import (
     REQUEST,
     failure_of,
     generate,
+    only_uncut,
 )
 from tests.raw_service import RawService, answer
 from tests.videos import mp4_bytes
 
 pytestmark = pytest.mark.anyio
-
-
-def no_check(_: Path) -> None:
-    pass
 
 
 VIDEO = mp4_bytes()
@@ -47,7 +42,7 @@ async def test_row11_raw_bytes_are_a_video_whatever_they_call_themselves(
     async with client.generate(REQUEST, KEY) as found:
         assert (found.url, found.request_id) == (None, ID)
         assert found.metrics == Metrics(cost=1.46, inference_time=205.1)
-        await found.save(tmp_path / "a.part", check=no_check)
+        await found.save(tmp_path / "a.part", check=only_uncut)
     assert (tmp_path / "a.part").read_bytes() == VIDEO
     assert len(service.bill) == 1
 
@@ -70,7 +65,7 @@ async def test_row11_json_names_the_video(
     async with client.generate(REQUEST, KEY) as found:
         assert found.url == "https://x.test/1.mp4"
         with pytest.raises(ValueError, match="address"):
-            await found.save(Path("never"), check=no_check)
+            await found.save(Path("never"), check=only_uncut)
 
 
 async def test_the_cost_may_stand_in_the_json(service: RawService, client: EndpointClient) -> None:
@@ -107,9 +102,18 @@ async def test_a_v1_answer_that_breaks_off_may_only_be_found_in_the_history(
     service.on("POST", GENERATE_V1, raw_service.cut(VIDEO, 200, content_type="video/mp4"))
     async with client.generate(REQUEST, KEY) as found:
         with pytest.raises(DownloadError) as caught:
-            await found.save(tmp_path / "a.part", check=no_check)
+            await found.save(tmp_path / "a.part", check=only_uncut)
     assert (caught.value.retryable, caught.value.expired) == (False, True)
     assert not (tmp_path / "a.part").exists()
+
+
+async def test_a_v1_answer_that_announces_too_many_bytes_is_a_video_all_the_same(
+    service: RawService, client: EndpointClient, tmp_path: Path
+) -> None:
+    service.on("POST", GENERATE_V1, raw_service.cut(VIDEO + bytes(2000), len(VIDEO), content_type="video/mp4"))
+    async with client.generate(REQUEST, KEY) as found:
+        await found.save(tmp_path / "a.part", check=check_video)
+    assert (tmp_path / "a.part").read_bytes() == VIDEO
 
 
 async def test_the_bytes_may_come_slower_than_the_first_ones(
@@ -119,7 +123,7 @@ async def test_the_bytes_may_come_slower_than_the_first_ones(
     limits = SaveLimits(slow_after_s=0.3)
     async with client.generate(REQUEST, KEY) as found:
         with pytest.raises(DownloadError) as caught:
-            await found.save(tmp_path / "a.part", check=no_check, limits=limits)
+            await found.save(tmp_path / "a.part", check=only_uncut, limits=limits)
     assert caught.value.facts["reason"] == reason("too_slow")
 
 
@@ -133,7 +137,7 @@ async def test_leaving_a_v1_answer_unread_closes_its_connection(service: RawServ
 async def test_a_v1_video_is_saved_once(service: RawService, client: EndpointClient, tmp_path: Path) -> None:
     service.serve_v1(VIDEO)
     async with client.generate(REQUEST, KEY) as found:
-        await found.save(tmp_path / "a.part", check=no_check)
+        await found.save(tmp_path / "a.part", check=only_uncut)
         assert (tmp_path / "a.part").read_bytes() == VIDEO
         with pytest.raises(ValueError, match="already"):
-            await found.save(tmp_path / "b.part", check=no_check)
+            await found.save(tmp_path / "b.part", check=only_uncut)

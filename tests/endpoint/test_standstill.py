@@ -15,7 +15,7 @@ from hunyuan_ui.endpoint.contract import GENERATE_V1, SUBMIT_V2
 from hunyuan_ui.endpoint.download import SaveLimits
 from hunyuan_ui.endpoint.segmind import EndpointClient, Timeouts
 from hunyuan_ui.errors import OutcomeUnknownError
-from tests.endpoint.calls import ID, KEY, REQUEST, client_of
+from tests.endpoint.calls import ID, KEY, REQUEST, client_of, only_uncut
 from tests.raw_service import RawService, Received, Reply, Wire, answer, silence
 from tests.videos import mp4_bytes
 
@@ -82,7 +82,7 @@ async def test_a_video_that_arrived_meanwhile_is_taken(
     service.on("POST", GENERATE_V1, after(answer(200, video, content_type="video/mp4"), 0.3))
     stand_still_soon()
     async with client.generate(REQUEST, KEY) as found:
-        await found.save(tmp_path / "a.part", check=lambda _: None)
+        await found.save(tmp_path / "a.part", check=only_uncut)
     assert (tmp_path / "a.part").read_bytes() == video
 
 
@@ -95,7 +95,7 @@ async def test_the_rest_of_a_video_that_arrived_meanwhile_is_taken(
     service.on("POST", GENERATE_V1, come)
     stand_still_soon()
     async with client.generate(REQUEST, KEY) as found:
-        await found.save(tmp_path / "a.part", check=lambda _: None, limits=SaveLimits(slow_after_s=LIMIT_S))
+        await found.save(tmp_path / "a.part", check=only_uncut, limits=SaveLimits(slow_after_s=LIMIT_S))
     assert (tmp_path / "a.part").read_bytes() == video
 
 

@@ -87,7 +87,7 @@ def test_a_download_is_decoded_once_to_see_that_it_is_whole_and_again_when_it_ha
 ) -> None:
     looks: list[Path] = []
     look = media.check_video
-    monkeypatch.setattr(media, "check_video", lambda path: (looks.append(path), look(path))[1])
+    monkeypatch.setattr(media, "check_video", lambda path, **how: (looks.append(path), look(path, **how))[1])
     for change in ("none", "another file", "cut short", "written again"):
         job = downloading(new_id())
         part = library.part(job.id)

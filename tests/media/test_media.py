@@ -23,6 +23,7 @@ from hunyuan_ui.errors import MediaError
 from hunyuan_ui.media import VideoFacts, check_mp4, check_video, encode_mp4, facts, is_poster, write_poster
 from hunyuan_ui.words import words
 from tests.mp4_parts import outer_boxes, with_moov
+from tests.videos import encoded_bytes
 
 
 def planes(width: int, height: int, frames: int) -> Iterator[NDArray[np.uint8]]:
@@ -205,6 +206,24 @@ def test_a_fragmented_mp4_is_accepted_and_read(clip: Path, tmp_path: Path) -> No
     check_mp4(path)
     assert (facts(path).width, facts(path).frames) == (64, 29)
     assert facts(path).duration_s == pytest.approx(29 / 24, abs=0.05)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mov", "fragments", "webm", "matroska"])
+def test_only_a_file_that_names_its_last_picture_may_have_come_over_a_line_that_broke(
+    clip: Path, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "clip"
+    if kind == "fragments":
+        fragmented(clip, path, "frag_keyframe")
+    else:
+        path.write_bytes(encoded_bytes(kind, *(["mpeg4"] if kind in ("mp4", "mov") else [])))
+    check_video(path)
+    if kind in ("mp4", "mov"):
+        check_video(path, is_cut=True)
+        return
+    with pytest.raises(MediaError) as refused:
+        check_video(path, is_cut=True)
+    assert "it may go on" in words().sentence(refused.value)
 
 
 @pytest.mark.parametrize("left", [1, 4, 7, 8, 20])
