@@ -168,6 +168,7 @@ def run(
     return subprocess.run(shell, env={**os.environ, **environ}, cwd=ROOT, capture_output=True, timeout=60, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "encoding",
     [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "cp1252"}, {"PYTHONIOENCODING": "shift_jis:strict"}, C_LOCALE],
@@ -202,6 +203,7 @@ def test_a_prompt_in_another_encoding_is_not_guessed_at(
     assert b"not text in UTF-8" in ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
 @pytest.mark.parametrize("console", [">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full", "| head -c 0"])
 def test_a_console_that_takes_nothing_changes_nothing(
@@ -397,6 +399,7 @@ def test_a_video_on_a_disk_that_is_not_connected_is_not_one_to_send_again(
     assert main(["--resume", job_id, "--out", str(tmp_path / "again.mp4")], spends) == Exit.DONE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

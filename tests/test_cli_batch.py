@@ -242,6 +242,7 @@ def test_a_list_that_can_no_longer_be_followed_is_not_said_to_be_free_and_goes_o
     assert set(service.posts().values()) == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_list_goes_on_with_the_same_command(
     service: PaidService,
@@ -328,6 +329,7 @@ def test_a_spreadsheets_text_file_is_its_table(
     assert json.loads(capsys.readouterr().out)["rows"] == 1
 
 
+@pytest.mark.slow
 def test_another_encoding_of_the_console_is_the_same_list(
     service: PaidService, environ: dict[str, str], tmp_path: Path
 ) -> None:

@@ -28,6 +28,8 @@ from tests.test_cli import paid as paid
 from tests.test_cli import service as service
 from tests.test_cli import spends as spends
 
+pytestmark = pytest.mark.slow
+
 
 def slowly(reply: Reply, seconds: float) -> Reply:
     """Delay a reply."""
@@ -90,7 +92,6 @@ def test_interrupted_while_it_is_refused_it_does_not_go_on(service: RawService, 
     assert "Nothing was charged" in said
 
 
-@pytest.mark.slow
 def test_interrupted_while_no_answer_comes_it_may_have_been_charged(
     service: RawService, spends: dict[str, str]
 ) -> None:
@@ -263,7 +264,6 @@ def test_an_error_that_nobody_has_thought_of_ends_a_list_in_doubt(paid: dict[str
     assert main(arguments, paid) == Exit.DONE
 
 
-@pytest.mark.slow
 def test_a_crash_of_a_preview_or_before_anything_is_sent_is_free(
     environ: dict[str, str], paid: dict[str, str], tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ def test_progress_is_written_over_in_one_line_of_any_width(
     assert said.split(b"\r")[-2].strip() == b""  # nothing of it is left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [20, 60])
 def test_a_lists_progress_is_written_over_too(environ: dict[str, str], tmp_path: Path, columns: int) -> None:
     (tmp_path / "list.txt").write_text("a cat\na crow\n", "utf-8")
@@ -103,6 +104,7 @@ def test_where_there_is_no_terminal_each_phase_is_a_line(environ: dict[str, str]
     assert len(set(phases)) == len(phases)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", ["1", "20", "0", "x"])
 @pytest.mark.parametrize("program", [["-m", "hunyuan_ui"], ["app.py"]], ids=["command line", "page"])
 def test_the_help_is_whole_at_any_width(environ: dict[str, str], columns: str, program: list[str]) -> None:
@@ -123,6 +125,7 @@ def test_what_cannot_be_shown_changes_no_exit_code(environ: dict[str, str], prog
     assert ended.returncode == (0 if arguments == "--help" else 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evil", ["\x1b[2J\x1b]0;owned\x07", "\r overwritten", "\x9b31m", "\b\b\b"])
 def test_what_a_service_says_moves_no_cursor(
     service: PaidService, environ: dict[str, str], tmp_path: Path, evil: str

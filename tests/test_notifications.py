@@ -178,6 +178,7 @@ def test_a_cost_that_nobody_named_is_told_as_the_most_that_it_may_be(
     assert words in notice
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["refusing", "json://127.0.0.1:9/", "slow"])
 def test_what_goes_wrong_changes_nothing_and_is_logged_once(
     environ: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str

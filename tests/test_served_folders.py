@@ -13,6 +13,8 @@ from hunyuan_ui.startup import Served, check_served, read_settings
 from hunyuan_ui.ui.served_files import served_folders
 from tests.app_process import ROOT, running_app, start
 
+pytestmark = pytest.mark.slow
+
 
 def refused(data: Path, *served: Served) -> bool:
     try:

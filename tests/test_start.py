@@ -151,6 +151,7 @@ def test_an_unknown_option_ends_with_2(capsys: pytest.CaptureFixture[str]) -> No
     assert "--chare" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "is_private"), [("::1", True), ("[::1]", True), ("[::]", False), ("::ffff:127.0.0.1", True)]
 )
@@ -187,6 +188,7 @@ def test_a_taken_ipv6_port_is_said(tmp_path: Path) -> None:
 # the data folder and what Gradio serves
 
 
+@pytest.mark.slow
 def test_a_public_page_that_was_built_wrongly_is_not_served(tmp_path: Path) -> None:
     built_wrongly = (
         "from hunyuan_ui.ui import page\n"
@@ -256,6 +258,7 @@ def test_the_banner_counts_what_was_spent_on_other_days_against_the_total_limit(
     assert "$10.00 today, $18.54 in all" in app.output
 
 
+@pytest.mark.slow
 def test_nothing_outside_is_reached_at_the_start_and_a_dead_provider_does_not_matter(tmp_path: Path) -> None:
     hook = tmp_path / "hook"
     hook.mkdir()
@@ -269,6 +272,7 @@ def test_nothing_outside_is_reached_at_the_start_and_a_dead_provider_does_not_ma
     assert [line for line in lines if line.startswith("outside")] == []
 
 
+@pytest.mark.slow
 def test_without_the_mcp_package_an_owner_who_wants_agents_is_told(tmp_path: Path) -> None:
     hidden = tmp_path / "hidden"
     (hidden / "mcp").mkdir(parents=True)
@@ -337,6 +341,7 @@ def test_a_signal_that_interrupts_the_handling_of_another_ends_the_program_all_t
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60).stdout == "ended True\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system's terminals send no signal")
 def test_gradios_own_command_runs_the_page_once(tmp_path: Path) -> None:
     watched: dict[str, Any] = {"DIRS": str(ROOT), "MODULE_NAME": "app", "DEMO_NAME": "demo", "DEMO_PATH": "app.py"}
@@ -360,6 +365,7 @@ def test_ctrl_c_during_the_imports_ends_the_program_without_a_traceback(tmp_path
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_ends_the_program_in_order_unless_it_is_to_outlive_it(tmp_path: Path) -> None:
     with running_app(tmp_path, is_forked=False) as app:
         app.process.send_signal(signal.SIGHUP)

@@ -21,7 +21,7 @@ from tests.browser.steps import until
 
 takes = itertools.count(1)
 DEFAULT = VideoRequest.model_construct()
-LATENCIES_S = (0.25, 1.0)
+LATENCIES_S = (0.25, pytest.param(1.0, marks=pytest.mark.slow))
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,7 @@ def opened(page: Page, preview: RunningApp) -> Page:
     return page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
 def test_every_control_is_whole_at_every_width(standing: Standing, language: str) -> None:
     page = standing.page(language, is_open=True)
@@ -240,6 +241,7 @@ def test_a_reader_hears_no_english_on_the_chinese_page(new_visitor: Any, preview
     expect(page.get_by_role("button", name="重置宽度")).to_be_visible()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("locale", "page_s"), [("zh-CN", "zh"), ("zh-TW", "zh"), ("en-GB", "zh"), ("zh-CN", "en")])
 def test_a_reader_hears_the_foot_once_whichever_language_browser_and_page_have(
     new_visitor: Any, preview: RunningApp, locale: str, page_s: str

@@ -50,6 +50,7 @@ def _ring_of_the_next(page: Page) -> dict[str, str]:
     return ring
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1366, 650), (1024, 500), (910, 420), (768, 1024), (740, 360)])
 def test_everything_beside_a_video_is_reached_by_a_wheel_in_a_low_window(gallery: Page, size: tuple[int, int]) -> None:
     gallery.set_viewport_size({"width": size[0], "height": size[1]})
@@ -176,6 +177,7 @@ def test_a_dialog_that_was_closed_leaves_no_step_behind(gallery: Page) -> None:
     assert gallery.evaluate("window.marked")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["viewer", "batch", "compare"])
 def test_a_dialog_is_closed_by_a_press_that_begins_and_ends_beside_it(gallery: Page, name: str) -> None:
     if name != "batch":

@@ -466,6 +466,7 @@ def test_the_current_frame_is_saved_as_a_picture(gallery: Page, tmp_path: Path) 
         assert (picture.format, picture.size) == ("PNG", (320, 176))
 
 
+@pytest.mark.slow
 def test_a_browser_without_a_decoder_says_so_and_still_downloads(page: Page, tmp_path: Path) -> None:
     page.add_init_script("HTMLMediaElement.prototype.canPlayType = () => ''")
     with running_app(tmp_path) as app:

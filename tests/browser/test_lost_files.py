@@ -12,6 +12,8 @@ from hunyuan_ui.words import words
 from tests.app_process import RunningApp
 from tests.browser.steps import generate_short
 
+pytestmark = pytest.mark.slow
+
 FILES = {
     "Gradio's beginning": r"/assets/index-[^/]+\.js$",
     "a style": r"/assets/src-[^/]+\.css$",

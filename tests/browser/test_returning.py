@@ -116,6 +116,7 @@ def test_too_many_codes_are_spoken_of_until_the_next_one_may_be_tried(opened: Pa
     expect(problem).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_a_page_that_is_open_over_a_start_with_other_events_sends_what_it_shows(page: Page, tmp_path: Path) -> None:
     port, prompt = free_port(), "a fox over a restart"
     with running_app(tmp_path, port=port) as before:

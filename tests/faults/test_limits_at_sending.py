@@ -62,6 +62,7 @@ async def left_in_the_queue(rig: Rig, service: PaidService, count: int = CLICKS)
     return jobs[0], jobs[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after", "limit"),
     [

@@ -26,6 +26,7 @@ ENDLESS: dict[str, Reply] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENDLESS)
 @pytest.mark.parametrize("dialect", ["v2", "openai"])
 @ON_BOTH

@@ -62,6 +62,7 @@ def broken_tls() -> Exception:
     return error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", ["v1", "v2"])
 @pytest.mark.parametrize("concurrency", [1, 3])
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from tests.ledger.one_database import Opened, lapse, statuses
 from tests.ledger.one_database import opened as opened
 from tests.stored_jobs import added
 
+pytestmark = pytest.mark.slow
+
 
 def taken_over(opened: Opened) -> tuple[SharedLedger, SharedLedger, Job]:
     """Return a process that has sent a job and fell silent, the one that took over from it, and the job."""

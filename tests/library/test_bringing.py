@@ -281,6 +281,7 @@ def _digest_at(runner: JobRunner, job: Job) -> str:
     return file_sha256(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refusal", [LOCKED, PermissionError("403")])
 @pytest.mark.parametrize("is_away", [False, True])
 async def test_a_video_that_the_bucket_does_not_let_go_keeps_no_other_in_it(

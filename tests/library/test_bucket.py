@@ -103,6 +103,7 @@ async def test_what_comes_back_other_than_it_was_written_is_not_done(
     assert sum(service.billed().values()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["same size", "cut", "empty"])
 @pytest.mark.parametrize("restarts", [False, True])
 async def test_what_was_spoiled_and_could_not_be_removed_is_not_taken_for_the_video(
@@ -357,6 +358,7 @@ async def test_a_deletion_that_waits_is_finished_although_the_disk_was_wiped(
         assert await runner.jobs(OWNER) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("away", ["stopped", "refuses"])
 async def test_nothing_is_called_deleted_that_would_come_back_on_a_wiped_disk(
     rig: Rig, bucket: BucketServer, away: str

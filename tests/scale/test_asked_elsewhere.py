@@ -27,7 +27,7 @@ from tests.postgres_server import PostgresServer
 from tests.raw_service import answer
 from tests.scale.test_two_runners import OWN_KEY, two, until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.faults.service import PaidService
 from tests.postgres_server import PostgresServer
 from tests.scale.test_two_runners import two, until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.slow]
 
 ROWS = 4
 CAMPAIGN = read_list("\n".join(f"a heron, take {number}" for number in range(ROWS)), "campaign")

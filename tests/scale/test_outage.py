@@ -28,14 +28,13 @@ from tests.scale.one_outage import rig as rig
 from tests.scale.one_outage import server as server
 from tests.stored_jobs import url_in
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 def _posts(service: PaidService) -> int:
     return sum(service.billed().values())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGINT])
 @pytest.mark.parametrize("posts", [1, 9])
 async def test_twenty_jobs_survive_a_database_that_is_stopped_and_started(
@@ -98,7 +97,6 @@ async def test_an_idle_page_notices_by_itself_that_the_database_goes_and_comes_b
         await next_job_works(runner)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("table", ["jobs", "workers"])
 async def test_a_table_that_another_program_locks_is_told_in_health_which_never_waits_for_it(
     rig: Rig, service: PaidService, table: str
@@ -189,7 +187,6 @@ async def test_a_list_goes_on_by_itself_when_the_database_is_back(
     oracle.check(rig.folder, service)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("at", ["idle", "ledger.add.begin", "ledger.add.commit"])
 async def test_a_server_that_stands_still_is_told_in_time_and_the_click_is_one_job(
     rig: Rig, service: PaidService, server: PostgresServer, monkeypatch: pytest.MonkeyPatch, at: str

@@ -20,6 +20,8 @@ from hunyuan_ui.ledger.sqlite import open_ledger
 from tests.postgres_server import PostgresServer
 from tests.stored_jobs import job
 
+pytestmark = pytest.mark.slow
+
 SILENT_S = 0.5
 WITHIN_S = 15.0  # with the tries to connect anew
 PID = "SELECT pg_backend_pid()"

@@ -35,7 +35,7 @@ from tests.faults.test_other_key import with_accounts
 from tests.postgres_server import PostgresServer
 from tests.stored_jobs import job, url_in
 
-pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.slow]
 
 LIMIT_USD = 5.0
 NEIGHBOUR = Visitor.from_token("c" * 32)

@@ -22,7 +22,7 @@ from tests.faults.service import PaidService
 from tests.postgres_server import PostgresServer, rows_of
 from tests.stored_jobs import anything_goes, job
 
-pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.slow]
 
 KEYLESS: dict[str, Any] = {"api_key": None}
 

@@ -68,6 +68,7 @@ def test_a_program_reads_which_value_is_wrong(paying: Client) -> None:
             paying.predict(**{**SMALL, name: value}, api_name="/estimate")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("last", [(), (0,), (0, False), (0, True), (0, None)], ids=str)
 def test_status_takes_as_many_values_as_it_ever_did(app: RunningApp, paying: Client, last: tuple[Any, ...]) -> None:
     job_id = paying.predict(**SMALL, api_name="/submit")["job_id"]

@@ -230,6 +230,7 @@ async def test_no_key_code_or_path_comes_out_anywhere(limited: tuple[RunningApp,
         assert secret not in app.output
 
 
+@pytest.mark.slow
 async def test_two_hundred_calls_at_once_never_pass_five_dollars(limited: tuple[RunningApp, PaidEndpoint]) -> None:
     app, endpoint = limited
     async with caller(app, **{"x-access-code": CODE}) as client:

@@ -168,6 +168,7 @@ def test_a_page_whose_scheme_is_told_is_known_by_older_browsers_as_well(named: R
             assert asked.status_code == status
 
 
+@pytest.mark.slow
 def test_a_prefix_without_its_last_slash_leads_to_the_page(public: RunningApp, tmp_path: Path) -> None:
     for number, location in enumerate((STRIPS, KEEPS, KEEPS.replace("/app/", "/app"))):
         with nginx(tmp_path / f"nginx{number}", location.format(port=public.port)) as address:
@@ -219,6 +220,7 @@ def test_behind_the_lines_of_the_readme_nobody_chooses_the_address_by_which_gues
 # limits of size and time
 
 
+@pytest.mark.slow
 def test_the_longest_list_passes_a_proxy_that_lets_three_mebibytes_pass(named: RunningApp, tmp_path: Path) -> None:
     form = {**FORM, "negative_prompt": "", "seed": -1}
     # Every second character is escaped to two.

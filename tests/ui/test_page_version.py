@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.ui.page_json import PAGE_VERSION
 from tests.built_page import built_page
+
+pytestmark = pytest.mark.slow
 
 PRIVATE = Settings(data_dir=Path("data"))
 PUBLIC = replace(PRIVATE, server_name="0.0.0.0")
