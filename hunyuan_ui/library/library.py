@@ -79,7 +79,7 @@ class VideoLibrary:
         Any other file that is not text, as an error page is, was paid for: the largest is kept beside it.
 
         Args:
-            is_cut: The file may lack its end.
+            is_cut: The file may lack its end, and is not kept if it does.
 
         Raises:
             MediaError: It is not; `kept` names the file that it was kept as.
@@ -87,7 +87,7 @@ class VideoLibrary:
         try:
             media.check_video(part, is_cut=is_cut)
         except MediaError as error:
-            if not part.is_file() or _is_text(part):
+            if is_cut or not part.is_file() or _is_text(part):
                 raise
             kept = self._path(part.name.partition(".")[0], _UNREADABLE)
             if not kept.is_file() or part.stat().st_size >= kept.stat().st_size:

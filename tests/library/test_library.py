@@ -82,6 +82,18 @@ def test_a_stored_video_has_its_pictures_its_settings_a_poster_and_a_sidecar(
     assert not list(library.folder.glob("*.part"))
 
 
+def test_nothing_is_kept_of_a_file_whose_line_broke_before_its_end(library: VideoLibrary) -> None:
+    job = downloading(new_id())
+    part = library.part(job.id)
+    part.write_bytes(mp4_bytes()[:-1])
+    with pytest.raises(MediaError):
+        library.check(part, is_cut=True)
+    assert library.unreadable(job.id) is None
+    with pytest.raises(MediaError):
+        library.check(part)
+    assert library.unreadable(job.id) is not None
+
+
 def test_a_download_is_decoded_once_to_see_that_it_is_whole_and_again_when_it_has_changed(
     library: VideoLibrary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
