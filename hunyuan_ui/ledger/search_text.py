@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import cache
 from typing import Final
 
 FOLDED: Final = "folded"  # the function's name in SQL; SQLite's own comparison knows the case of ASCII letters only
@@ -19,6 +20,7 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFC", parts.casefold())
 
 
+@cache
 def postgres_function() -> str:
     """Return the statement that makes `folded` in PostgreSQL, whose own `lower` depends on the database's locale."""
     cased = [one for one in map(chr, range(_MOST_CASED)) if len(one.casefold()) == 1 and one.casefold() != one]
