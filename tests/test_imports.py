@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -136,6 +137,7 @@ def sources() -> dict[str, str]:
     }
 
 
+@cache
 def modules() -> dict[str, ast.Module]:
     return {module: ast.parse(source) for module, source in sources().items()}
 

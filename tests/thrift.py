@@ -24,10 +24,14 @@ def be_thrifty() -> None:
 def _share_ssl_contexts() -> None:
     """Read the authorities' certificates once: each client of httpx takes 17 ms for that, also for plain HTTP."""
     build: Callable[..., ssl.SSLContext] = default.create_ssl_context  # pyright: ignore[reportPrivateImportUsage]
-    usual = cache(build)
+
+    @cache
+    def kept(_: tuple[str | None, ...], **options: Any) -> ssl.SSLContext:
+        return build(**options)
 
     def shared(**options: Any) -> ssl.SSLContext:
-        is_usual = options["verify"] is True and not any(os.environ.get(name) for name in _TRUST)
-        return (usual if is_usual else build)(**options)
+        if options["verify"] is not True:
+            return build(**options)
+        return kept(tuple(map(os.environ.get, _TRUST)), **options)
 
     default.create_ssl_context = shared  # pyright: ignore[reportPrivateImportUsage]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import NamedTuple
@@ -33,10 +34,10 @@ SAYS = ("_failed", "_say", "print", "say", "stop")  # functions that accept a te
 OF_ITSELF = {"BadCallError": {"count"}}
 
 
-def trees() -> Iterator[tuple[str, ast.Module]]:
-    for path in (*sorted(PACKAGE.rglob("*.py")), PACKAGE.parent / "app.py"):
-        if path.parent.name not in ELSEWHERE:
-            yield path.name, ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def trees() -> list[tuple[str, ast.Module]]:
+    files = (*sorted(PACKAGE.rglob("*.py")), PACKAGE.parent / "app.py")
+    return [(path.name, ast.parse(path.read_text("utf-8"))) for path in files if path.parent.name not in ELSEWHERE]
 
 
 class Use(NamedTuple):
@@ -55,11 +56,10 @@ class Use(NamedTuple):
     is_whole: bool
 
 
-def uses() -> Iterator[Use]:
-    for name, tree in trees():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call):
-                yield from uses_in(node, name)
+@cache
+def uses() -> list[Use]:
+    calls = [(name, node) for name, tree in trees() for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [use for name, call in calls for use in uses_in(call, name)]
 
 
 def uses_in(call: ast.Call, file: str) -> Iterator[Use]:
@@ -88,7 +88,7 @@ def places(text: str) -> set[str]:
 
 
 def test_every_code_that_is_raised_has_a_text_in_every_language() -> None:
-    found = list(uses())
+    found = uses()
     assert len(found) > 150
     for language in languages():
         assert [use for use in found if use.key not in words(language)] == []
