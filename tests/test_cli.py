@@ -18,7 +18,7 @@ from hunyuan_ui.cli import Exit, build_parser, main
 from hunyuan_ui.data_folder import DataFolder
 from hunyuan_ui.endpoint.contract import SUBMIT_V2
 from hunyuan_ui.errors import StorageError
-from hunyuan_ui.jobs import endings, services
+from hunyuan_ui.jobs import endings
 from hunyuan_ui.jobs.endings import Ending, Proof
 from hunyuan_ui.jobs.job_watch import JobWatch
 from hunyuan_ui.ledger import Ledger
@@ -59,7 +59,7 @@ def test_a_prompt_becomes_an_mp4(paid: dict[str, str], tmp_path: Path, capsys: p
 def test_without_a_key_it_is_a_free_preview(
     environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "create_app", partial(create_app, seconds=0.05))
+    monkeypatch.setattr("hunyuan_ui.local_endpoint.app.create_app", partial(create_app, seconds=0.05))
     target = tmp_path / "cat.mp4"
     assert main(["a cat", *SMALL, "--out", str(target)], environ) == Exit.DONE
     check_mp4(target)

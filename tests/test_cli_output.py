@@ -104,6 +104,12 @@ def test_where_there_is_no_terminal_each_phase_is_a_line(environ: dict[str, str]
     assert len(set(phases)) == len(phases)
 
 
+def test_a_command_starts_without_the_page_and_without_the_local_endpoint() -> None:
+    code = "import sys, hunyuan_ui.cli, hunyuan_ui.jobs; print(*{'fastapi', 'gradio', 'PIL', 'av'} & {*sys.modules})"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", ["1", "20", "0", "x"])
 @pytest.mark.parametrize("program", [["-m", "hunyuan_ui"], ["app.py"]], ids=["command line", "page"])

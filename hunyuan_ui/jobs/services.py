@@ -8,10 +8,10 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from hunyuan_ui import log
 from hunyuan_ui.data_folder import DataFolder
@@ -41,7 +41,6 @@ from hunyuan_ui.library import open_library
 from hunyuan_ui.library.exports import Exports
 from hunyuan_ui.library.library import VideoLibrary
 from hunyuan_ui.limits import SpendLimits, Totals
-from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.notifications import Notifications
 from hunyuan_ui.settings import Secret, Settings
 from hunyuan_ui.signed_links import SignedLinks
@@ -266,7 +265,7 @@ def build_services(
     preview = hosted if client is not None and settings.offers_preview else None
     if settings.offers_preview and preview is None:
         interval_s = min(settings.poll_interval_s, PREVIEW_POLL_S)
-        preview = service(PREVIEW_URL, PREVIEW_URL + HISTORY, interval_s, create_app(is_free=True))
+        preview = service(PREVIEW_URL, PREVIEW_URL + HISTORY, interval_s, _local_endpoint())
     usd_per_hour = None if settings.engine_url is None else settings.engine_usd_per_hour or 0.0
     return Services(
         hosted=hosted,
@@ -283,6 +282,21 @@ def build_services(
         links=SignedLinks(folder.path, partial(ledger.secret, LINKS) if ledger.is_shared else None),
         notifications=notifications,
     )
+
+
+def _local_endpoint() -> ASGIApp:
+    """Return the local endpoint, imported at its first request: a command that pays needs neither it nor FastAPI."""
+
+    @cache
+    def created() -> ASGIApp:
+        from hunyuan_ui.local_endpoint.app import create_app
+
+        return create_app(is_free=True)
+
+    async def call(scope: Any, receive: Any, send: Any) -> None:
+        await created()(scope, receive, send)
+
+    return call
 
 
 def _engine(settings: Settings, client: EngineClient | None, library: VideoLibrary) -> Service[EngineClient] | None:

@@ -16,7 +16,7 @@ from hunyuan_ui.endpoint.contract import Accepted
 from hunyuan_ui.errors import SpendLimitError
 from hunyuan_ui.estimate import estimate
 from hunyuan_ui.job import Job, JobStatus, Payer, Phase, Visitor, new_id
-from hunyuan_ui.jobs import JobRunner, build_runner, services, wait_times
+from hunyuan_ui.jobs import JobRunner, build_runner, wait_times
 from hunyuan_ui.limits import MOST_WAITING, MOST_WAITING_OF_ONE
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.request import VideoRequest
@@ -111,7 +111,7 @@ async def test_a_stranger_who_names_anothers_job_changes_nothing_about_its_key(
 async def test_a_preview_is_made_here_and_everything_else_at_the_service(
     public: Settings, payer: Payer, status: JobStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "create_app", partial(create_app, seconds=0.05))
+    monkeypatch.setattr("hunyuan_ui.local_endpoint.app.create_app", partial(create_app, seconds=0.05))
     nowhere = "http://127.0.0.1:1"
     settings = replace(public, daily_limit_usd=None, base_url=nowhere, history_url=nowhere)
     runner = build_runner(settings, folder=DataFolder(settings.data_dir, min_free_bytes=0))

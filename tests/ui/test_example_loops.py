@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from hunyuan_ui.job import Visitor
-from hunyuan_ui.jobs import build_runner, services
+from hunyuan_ui.jobs import build_runner
 from hunyuan_ui.local_endpoint.app import create_app
 from hunyuan_ui.local_endpoint.example_drawing import draw_loops
 from hunyuan_ui.media import facts
@@ -88,7 +88,7 @@ def test_the_first_example_is_the_documented_sample_with_every_default() -> None
 def test_an_owners_own_video_takes_the_place_of_a_drawn_one_in_private_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_public: bool
 ) -> None:
-    monkeypatch.setattr(services, "create_app", partial(create_app, seconds=0.05))
+    monkeypatch.setattr("hunyuan_ui.local_endpoint.app.create_app", partial(create_app, seconds=0.05))
     folder, example = tmp_path / "data", EXAMPLES[1]
 
     async def cards_after(settings: Settings, *, makes: bool) -> dict[str, Any]:
