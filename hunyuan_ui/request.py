@@ -21,19 +21,24 @@ MAX_SEED: Final = 2**32 - 1
 # Format characters that reorder or hide text; a prompt with them would not read as displayed. The joiners U+200C and
 # U+200D are kept: emoji and several scripts need them.
 _HIDDEN: Final = {0x061C, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF}
+_BLANK_LETTERS: Final = "\u115f\u1160\u2800\u3164\uffa0"  # fillers, which are no spaces to Unicode
 # Other line breaks and separators, as text processors copy them: they must not join two words.
 _BREAKS: Final = {0x0D: "\n", **dict.fromkeys((0x0B, 0x0C, *range(0x1C, 0x20), 0x85), " ")}
 _NORMALIZED_AT_MOST: Final = 20_000  # characters; NFC takes quadratic time on hostile text; longer ones are refused
 
 
 def clean_text(text: str) -> str:
-    """Return the text as NFC, without control or bidi-override characters and outer space."""
+    """Return the text as NFC, without control or bidi-override characters and outer space; "" if none is visible."""
     kept = text
     if not text.isprintable():  # most prompts are, and ten thousand are read at startup
         kept = "".join(filter(_is_shown, text.replace("\r\n", "\n").translate(_BREAKS)))
     if len(kept) <= _NORMALIZED_AT_MOST:
         kept = unicodedata.normalize("NFC", kept)
-    return kept.strip()
+    return kept.strip() if any(map(_is_drawn, kept)) else ""
+
+
+def _is_drawn(character: str) -> bool:
+    return unicodedata.category(character)[0] not in "CMZ" and character not in _BLANK_LETTERS
 
 
 def _is_shown(character: str) -> bool:

@@ -196,7 +196,9 @@ def test_emoji_and_the_worlds_scripts_are_kept(text: str) -> None:
     assert made(prompt=text).prompt == unicodedata.normalize("NFC", text)
 
 
-@pytest.mark.parametrize("prompt", ["", "   ", "\n\t", "\u200b\u202e\0"])
+@pytest.mark.parametrize(
+    "prompt", ["", "   ", "\n\t", "\u200b\u202e\0", "\u200d", "\u3164 \u2800", "\u00ad\ufe0f", "\u180e\U000e0041"]
+)
 def test_a_prompt_without_words_is_refused(prompt: str) -> None:
     assert refused(prompt=prompt).code == "prompt_empty"
 

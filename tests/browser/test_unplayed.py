@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.videos import encoded_bytes, mp4_bytes
 pytestmark = pytest.mark.slow
 
 SIZE = {"width": 320, "height": 176}
-NO_DECODER = "This browser has no decoder for this video."
+NOT_PLAYED = "This browser cannot play this file: it lacks the decoder, or the file is damaged."
 GONE = "no longer in the library"
 NO_ANSWER = "No answer from this page's server. Nothing is lost"
 
@@ -47,11 +48,17 @@ def files_fail(page: Page, fail: Any) -> None:
 
 def test_a_video_that_the_browser_has_no_decoder_for_is_named_so_and_not_as_gone(gallery: Page) -> None:
     opened = open_first(gallery, 1)
-    expect(opened.locator(".missing")).to_contain_text(NO_DECODER)
+    expect(opened.locator(".missing")).to_contain_text(NOT_PLAYED)
     expect(opened.locator("video")).to_be_hidden()
     opened.locator("[data-part=previous]").click()
     plays(gallery, ".viewer video")
     expect(opened.locator(".missing")).to_be_hidden()
+
+
+def test_a_damaged_file_is_not_blamed_on_the_browser_alone(gallery: Page, app: RunningApp) -> None:
+    for file in (app.data_dir / "videos").glob("*.mp4"):
+        os.truncate(file, 3000)
+    expect(open_first(gallery).locator(".missing")).to_contain_text("or the file is damaged")
 
 
 def test_of_two_videos_the_one_without_a_decoder_is_named(gallery: Page) -> None:
@@ -59,9 +66,7 @@ def test_of_two_videos_the_one_without_a_decoder_is_named(gallery: Page) -> None
     cards(gallery).nth(0).click()
     cards(gallery).nth(1).click()
     gallery.get_by_role("button", name="Compare").last.click()
-    expect(gallery.locator(".compare .line")).to_have_text(
-        f"B: {NO_DECODER} Download it, or open this page in another browser."
-    )
+    expect(gallery.locator(".compare .line")).to_have_text(f"B: {NOT_PLAYED} Download it and try another player.")
 
 
 def test_the_large_view_waits_for_a_server_that_does_not_answer(gallery: Page) -> None:
@@ -105,7 +110,7 @@ def test_the_player_says_why_it_shows_nothing_until_it_does(gallery: Page) -> No
 
     files_fail(gallery, undecodable)
     gallery.locator("#generate").click()
-    expect(gallery.locator(".result [data-part=unplayed]")).to_contain_text(NO_DECODER)
+    expect(gallery.locator(".result [data-part=unplayed]")).to_contain_text(NOT_PLAYED)
     plays(gallery, "#player video")
     expect(gallery.locator(".result [data-part=unplayed]")).to_be_hidden()
     expect(viewer(gallery)).to_be_hidden()

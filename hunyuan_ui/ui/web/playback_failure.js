@@ -1,4 +1,4 @@
-// Why a browser does not play a video: it lacks the decoder, the file is deleted, or the server is unreachable.
+// Why a browser does not play a video: it lacks the decoder, the file is damaged or deleted, or the server is unreachable.
 
 import { canPlay } from "./dom.js";
 import { words } from "./language.js";
@@ -18,7 +18,7 @@ export async function whyUnplayed(video) {
     signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
   }).catch(() => null);
   answer?.body?.cancel();
-  if (answer?.ok) return "cannot_play";
+  if (answer?.ok) return "viewer.not_played";
   return [403, 404, 410].includes(answer?.status || 0) ? "viewer.missing" : UNREACHABLE;
 }
 
