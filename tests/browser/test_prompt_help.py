@@ -142,6 +142,20 @@ def test_undo_mixes_no_two_texts(opened: Page, name: str) -> None:
     expect(box).to_have_value(own)
 
 
+@pytest.mark.parametrize("by", ["keys", "button"])
+def test_no_older_edit_is_replayed_once_the_own_text_is_back(opened: Page, by: str) -> None:
+    box = prompt(opened)
+    box.press_sequentially("A heron")
+    opened.locator(".examples button").nth(2).click()
+    expect(box).not_to_have_value("A heron")
+    if by == "button":
+        button(opened, "Undo").click()
+    for keys in ["Control+z"] * 3 + ["Control+Shift+z"] * 3:
+        box.press(keys)
+        two_frames(opened)
+        expect(box).to_have_value("A heron")
+
+
 def test_undo_mixes_no_two_numbers(opened: Page) -> None:
     seed = opened.locator("#field-seed input[type=number]")
     seed.fill("")

@@ -3,17 +3,24 @@
 
 /** Let undo go back to what a script has set, and no further; and redo what was undone since, and no more. */
 export function keepUndoClean() {
-  /** @type {WeakMap<EventTarget, {text: string, set: string | null, isThere: boolean, undone: number}>} */
-  const boxes = new WeakMap(); // each box as its last edit left it; `set` by a script since it was first edited
+  /** @type {Map<any, {text: string, set: string | null, isThere: boolean, undone: number}>} */
+  const boxes = new Map(); // each box as its last edit left it; `set` by a script since it was first edited
 
+  function noteWhatScriptsSet() {
+    for (const [box, { text }] of boxes) {
+      if (!box.isConnected) boxes.delete(box);
+      else if (box.value !== text) boxes.set(box, { text: box.value, set: box.value, isThere: true, undone: 0 });
+    }
+  }
+
+  // Before what is pressed sets the text again: to that of the last edit, perhaps, where its undo would be wrong by now.
+  for (const press of ["keydown", "click"]) document.addEventListener(press, noteWhatScriptsSet, true);
   document.addEventListener(
     "beforeinput",
     (event) => {
-      const box = /** @type {HTMLInputElement} */ (event.target);
-      let known = boxes.get(box);
+      noteWhatScriptsSet();
+      const known = boxes.get(event.target);
       if (!known) return;
-      if (box.value !== known.text) known = { text: box.value, set: box.value, isThere: true, undone: 0 };
-      boxes.set(box, known);
       const isOld = { historyUndo: known.isThere, historyRedo: known.set !== null && !known.undone };
       if (isOld[event.inputType]) event.preventDefault();
     },
