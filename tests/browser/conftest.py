@@ -89,10 +89,14 @@ def whole_browser(browser: Browser) -> Iterator[Browser]:
     whole.close()
 
 
+# Playwright's own switch of this name, which one of ours replaces.
+MOUSE = "primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4"
+
+
 @contextmanager
 def set_browser(browser: Browser, setting: str) -> Iterator[Browser]:
     """Start another browser with one of its settings changed, such as `defaultFontSize=32`."""
-    path, flags = find_browser((*SHELLS, *BROWSERS)), [*FLAGS, f"--blink-settings={setting}"]
+    path, flags = find_browser((*SHELLS, *BROWSERS)), [*FLAGS, f"--blink-settings={MOUSE},{setting}"]
     other = browser.browser_type.launch(executable_path=path, args=flags)
     try:
         yield other

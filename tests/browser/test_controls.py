@@ -6,10 +6,11 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from hunyuan_ui.ui.form import FIELDS
 from tests.app_process import RunningApp
+from tests.browser.conftest import set_browser
 from tests.browser.one_page import video_plays
 from tests.browser.steps import generate_short, put_on, resize, short, write
 from tests.browser.test_layout import Standing, open_everything, open_page
@@ -296,3 +297,23 @@ def test_a_notice_gives_the_focus_back(opened: Page) -> None:
     opened.locator("#generate").press("Enter")
     opened.locator(".notice").get_by_role("button", name="Dismiss").press("Enter")
     expect(opened.locator("#generate")).to_be_focused()
+
+
+UNDER_ITS_KEYS = """(button) => {
+  button.querySelector(".part:last-child .unbroken").textContent = "about 3.5 min · about $1.46,";
+  const text = document.createRange();
+  text.selectNodeContents(button);
+  const end = Math.max(...[...text.getClientRects()].map(({ right }) => right));
+  const keys = getComputedStyle(button, "::after");
+  return keys.content !== "none" && end > button.getBoundingClientRect().right - parseFloat(keys.width) - 9;
+}"""
+
+
+@pytest.mark.parametrize("setting", ["defaultFontSize=16", "defaultFontSize=32", "minimumFontSize=24"])
+def test_the_keys_of_generate_lie_over_no_price(browser: Browser, preview: RunningApp, setting: str) -> None:
+    with set_browser(browser, setting) as other:
+        page = other.new_page()
+        open_page(page, preview)
+        for width in (1000, 1200, 1280, 1440, 1920, 2500):
+            resize(page, width, 900)
+            assert not page.locator("#generate").evaluate(UNDER_ITS_KEYS), width
