@@ -2,10 +2,12 @@
 
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { drawn, newBrowser } from "./stand_in.js";
+import { drawn, newBrowser, settled } from "./stand_in.js";
 
 let browser = newBrowser();
 const { notice } = await import("../../hunyuan_ui/ui/web/notice.js");
+const { reload } = await import("../../hunyuan_ui/ui/web/events.js");
+const { visitorIs } = await import("../../hunyuan_ui/ui/web/server.js");
 
 let page;
 let sent;
@@ -218,4 +220,27 @@ for (const [needs, chosen, missing] of [
       browser.emit("paid-anew", { chosen, ...missing, ...other });
       assert.ok(!isShown());
     }
+  });
+
+for (const isLate of [false, true])
+  test(`a refusal outlives a reload, once, for its visitor and language; with ${isLate ? "a late" : "its"} answer`, async () => {
+    visitorIs("token");
+    const reloaded = async (other = "", value = {}) => {
+      if (!isLate) refuse(value);
+      reload();
+      if (isLate) refuse(value);
+      page.receive({ text: "" }); // this page is gone
+      if (other) sessionStorage.setItem("hunyuan_refusal", other);
+      page = drawn(notice);
+      await settled();
+      browser.emit("paid-anew", { chosen: "owner", has_key: false, needs_code: false });
+      return page.part("text").textContent;
+    };
+    for (const other of ["someone en No.", "broken"]) assert.equal(await reloaded(other), "", other);
+    assert.equal(await reloaded(), "No.");
+    assert.equal(await reloaded("", { is_confirmable: true }), "<not_sent>");
+    assert.ok(page.part("confirm").hidden);
+    page = drawn(notice);
+    await settled();
+    assert.equal(page.part("text").textContent, "");
   });

@@ -1,14 +1,17 @@
 // The reason of a refused click, the field that caused it, and the credential that is missing to pay: it is requested
 // next to the button, and once valid the click is resent.
 
+import { tab, visitor } from "./browser_storage.js";
 import { fieldId, fill, keepingFocus, onSecret, piecesOf, showText, withControl } from "./dom.js";
-import { emit, on, onReturn } from "./events.js";
-import { words } from "./language.js";
+import { emit, isReloading, on, onReturn } from "./events.js";
+import { language, words } from "./language.js";
 import { guardPresses } from "./misdirected_press.js";
+import { arrived } from "./server.js";
 import { sayUnreachable } from "./server_reachable.js";
 import { dayOf, serverNow } from "./wake_up.js";
 
 const TEXTS = ["prompt", "negative_prompt"];
+const LEFT = "hunyuan_refusal";
 const SECRETS = {
   code: { payer: "owner", event: "enter", label: "pay.code", give: "pay.use_code_and_send" },
   key: { payer: "visitor", event: "bring", label: "pay.key", give: "pay.use_key_and_send" },
@@ -61,6 +64,8 @@ export function notice({ element, props, watch }) {
   let isUnheard = false; // it says that the server did not answer
   /** @type {any} */
   let ending;
+  let refusal = ""; // what is to be said of the refused click should the page load again
+  let isKept = false; // it was said on the page before: who pays was another matter there
 
   function show(
     text,
@@ -74,6 +79,8 @@ export function notice({ element, props, watch }) {
     } = {},
   ) {
     clearTimeout(ending);
+    refusal = "";
+    isKept = false;
     endsWith = ends;
     shownAt = serverNow();
     if (ends_in_s) ending = setTimeout(show, ends_in_s * 1000, "");
@@ -104,6 +111,19 @@ export function notice({ element, props, watch }) {
     part("secret-label").textContent = words[secret.label];
     part("give").textContent = words[secret.give];
     focus(part("secret").querySelector("input"));
+  }
+
+  /** Keep the refusal: a page whose server was started anew loads again at its answer, before anybody has read it. */
+  function keepOverReload() {
+    if (refusal) tab.set(LEFT, `${visitor()} ${language} ${refusal}`);
+  }
+
+  function showWhatWasKept() {
+    const [, by, of, text] = /^(\S+) (\S+) (.+)$/s.exec(tab.get(LEFT) || "") || [];
+    tab.remove(LEFT);
+    if (!text || of !== language || by !== visitor()) return;
+    show(text, { isLimit: true, ends: ["answered"] });
+    isKept = true;
   }
 
   const isMissing = ({ has_key, needs_code }) => (lacks === "key" ? !has_key : needs_code);
@@ -159,7 +179,7 @@ export function notice({ element, props, watch }) {
   on("settings", () => cause && show(""));
   on("ended", () => endsWith.includes("ended") && show(""));
   onReturn(() => endsWith.includes("day") && dayOf(shownAt) !== dayOf(serverNow()) && show(""));
-  on("paid-anew", (payment) => !cause && !isStillAsked(payment) && show(""));
+  on("paid-anew", (payment) => !cause && !isKept && !isStillAsked(payment) && show(""));
   document.addEventListener("input", ({ target }) => {
     if (cause && target instanceof Element && target.closest(`#${fieldId(cause)}`)) show("");
   });
@@ -171,5 +191,10 @@ export function notice({ element, props, watch }) {
     again = value.again ? { id: value.again, most_usd: value.most_usd } : null;
     const { field, is_confirmable: isConfirmable, is_limit: isLimit, needs } = value;
     show(value.text, { field, isConfirmable, isLimit, needs, ends: value.ends_with, ends_in_s: value.ends_in_s });
+    // On the next page there is no price to confirm: Generate shows the new one.
+    refusal = isConfirmable ? words.not_sent : value.text || "";
+    if (isReloading()) keepOverReload();
   });
+  on("leaving", keepOverReload);
+  arrived.then(showWhatWasKept); // before, the page is still being drawn, and what is scrolled to moves away
 }
