@@ -126,6 +126,25 @@ def test_a_finger_leaves_nothing_behind_that_looks_chosen(new_visitor: Any, app:
     expect(control).to_have_css("background-color", before)
 
 
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (844, 390)])
+def test_the_players_controls_hide_nothing_of_the_picture_from_a_finger(
+    new_visitor: Any, app: RunningApp, width: int, height: int
+) -> None:
+    page = new_visitor(viewport={"width": width, "height": height}, has_touch=True, is_mobile=True).new_page()
+    open_page(page, app)
+    write(page)
+    short(page)
+    page.locator("#generate").tap()
+    video_plays(page)
+    expect(page.locator("#player .controls")).to_have_css("opacity", "1")
+    bottom, top, end = page.evaluate(
+        """["#player video", "#player .controls"].map((part) => document.querySelector(part).getBoundingClientRect())
+          .flatMap(({ top, bottom }, at) => (at ? [top, bottom - top] : [bottom]))"""
+    )
+    assert bottom <= top
+    assert end > 44
+
+
 COVERED_FOCUS = """() => {
   const [one, button] = [document.activeElement, document.getElementById("generate")];
   if (one === document.body || button.contains(one)) return "";
