@@ -29,6 +29,8 @@ from tests.videos import mp4_bytes
 
 pytestmark = pytest.mark.slow
 
+CLOSED = "The video that was open here was deleted in another tab."
+
 
 def delete_now(page: Page, opened: Any) -> None:
     """Delete the video of an open dialog without the ten seconds in which that can be undone."""
@@ -204,6 +206,7 @@ def test_a_video_deleted_in_another_tab_while_it_plays_closes_and_leaves_the_gri
     expect(cards(other)).to_have_count(0)
     expect(viewer(gallery)).to_be_hidden()
     expect(cards(gallery)).to_have_count(0)
+    expect(gallery.locator(".videos .line")).to_have_text(CLOSED)
 
 
 def test_a_video_deleted_in_another_tab_is_not_offered_back(
@@ -263,6 +266,7 @@ def test_a_video_deleted_in_another_tab_while_it_is_compared_closes_the_comparis
         expect(fox(other, number)).to_have_count(0)
         two_frames(gallery)
         expect(compared).to_be_visible(visible=is_open)
+        expect(gallery.locator(".videos .line")).to_have_text("" if is_open else CLOSED)
 
 
 def test_a_video_deleted_in_another_tab_leaves_the_large_screen(

@@ -395,7 +395,11 @@ export function gallery({ element, props }) {
   for (const news of ["done", "list-ended"]) on(news, lookForNews);
   on("delete", (video) => deletions.add([video]));
   on("deleted", forget);
-  otherTabs.addEventListener("message", ({ data }) => emit("deleted", data));
+  otherTabs.addEventListener("message", ({ data }) => {
+    const dialog = document.querySelector("dialog[open]");
+    emit("deleted", data);
+    if (dialog && !dialog.matches("[open]")) say(words["gallery.deleted_elsewhere"]);
+  });
   on("show", (id) => openById(id));
   on("step", (id) => openById(id, step));
   on("closed", closed);
