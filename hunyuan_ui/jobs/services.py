@@ -234,7 +234,7 @@ def build_services(
     engine: EngineClient | None = None,
     download: Callable[[str, Path], Awaitable[object]] | None = None,
     folder: DataFolder | None = None,
-    now: Callable[[], float] = time.time,
+    now: Callable[[], float] | None = None,
 ) -> Services:
     """Open the data folder and its ledger; blocks, so call it in a thread if an event loop is running.
 
@@ -242,6 +242,7 @@ def build_services(
 
     Args:
         client: Replaces the clients of both services, as the other arguments replace what they name, for tests.
+        now: UTC seconds; by default the machine's clock, and the server's for a ledger in a database.
 
     Raises:
         SettingsError: The database or the bucket cannot be used, or a notification address is invalid.
@@ -315,7 +316,7 @@ def _engine_key(settings: Settings) -> Secret | None:
     return None if settings.engine_url is None else settings.engine_key or Secret("")
 
 
-def _open(settings: Settings, folder: DataFolder, now: Callable[[], float]) -> tuple[VideoLibrary, Ledger]:
+def _open(settings: Settings, folder: DataFolder, now: Callable[[], float] | None) -> tuple[VideoLibrary, Ledger]:
     """Open library and ledger, and prepare the library for videos that the ledger does not know."""
     with ExitStack() as opened:
         opened.callback(folder.close)
@@ -323,7 +324,7 @@ def _open(settings: Settings, folder: DataFolder, now: Callable[[], float]) -> t
         process = "" if url is None else new_id()
         library = open_library(folder.path, settings.videos_url, process)
         opened.callback(library.close)
-        ledger = _open_file(folder, now) if url is None else _open_server(process, settings, folder, now)
+        ledger = _open_file(folder, now or time.time) if url is None else _open_server(process, settings, folder, now)
         opened.callback(ledger.close)
         library.prepare(ledger.ids)
         folder.require_videos_folder(library.folder)
@@ -331,7 +332,7 @@ def _open(settings: Settings, folder: DataFolder, now: Callable[[], float]) -> t
     return library, ledger
 
 
-def _open_server(process: str, settings: Settings, folder: DataFolder, now: Callable[[], float]) -> Ledger:
+def _open_server(process: str, settings: Settings, folder: DataFolder, now: Callable[[], float] | None) -> Ledger:
     url = settings.database_url.reveal() if settings.database_url else ""
     sends_to_hosted = settings.engine_url is None and (settings.api_key is not None or settings.is_public)
     replica = ReplicaInfo(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,11 +54,12 @@ class ReplicaInfo(NamedTuple):
     engine: str | None = None
 
 
-def open_shared(url: str, replica: ReplicaInfo, *, now: Callable[[], float] = time.time) -> SharedLedger:
+def open_shared(url: str, replica: ReplicaInfo, *, now: Callable[[], float] | None = None) -> SharedLedger:
     """Open the ledger of one of several processes; its modules and packages are imported only if a database is set.
 
     Args:
         url: As for `postgres.open_postgres`.
+        now: As for `SharedLedger`.
 
     Raises:
         SettingsError: The packages are not installed, or `postgres.open_postgres` raises it.

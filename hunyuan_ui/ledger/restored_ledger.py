@@ -212,22 +212,26 @@ def unfit_reason(connection: Connection, sent: SentIds, version: int, missing: i
     return None
 
 
-def mark_waiting_unknown(connection: Connection, *, until: float = math.inf) -> None:
+def mark_waiting_unknown(connection: Connection, *, until: float = math.inf, now: float | None = None) -> None:
     """Mark as unknown the waiting jobs of an older ledger, which may have been sent since.
 
     Args:
         connection: In a transaction, also one of a server.
         until: Only jobs stored up to this time, UTC seconds.
+        now: UTC seconds, by the machine's clock if None.
     """
     # A preview is free, and may be rendered twice.
     where = "status IN ('queued', 'submitting') AND payer <> 'nobody' AND created_at <= ?"
-    connection.execute(f"{_TO_UNKNOWN} WHERE {where}", (_problem(), _now(connection), until))
+    connection.execute(
+        f"{_TO_UNKNOWN} WHERE {where}",
+        (_problem(), _not_before(connection, time.time() if now is None else now), until),
+    )
 
 
-def mark_sent_unknown(connection: Connection, job_ids: Collection[str], process: str) -> None:
+def mark_sent_unknown(connection: Connection, job_ids: Collection[str], process: str, now: float) -> None:
     """Mark as unknown the queued jobs that this process has sent, and that may still get a response."""
     where = "status = 'queued' AND id = ANY(?)"
-    values = (_problem(), _now(connection), process, list(job_ids))
+    values = (_problem(), _not_before(connection, now), process, list(job_ids))
     connection.execute(f"{_TO_UNKNOWN}, worker = ? WHERE {where}", values)
 
 
@@ -255,9 +259,9 @@ def _problem() -> str | None:
     return problem_text(JobProblem.from_code("ledger_put_back"))
 
 
-def _now(connection: Connection) -> float:
-    """Return UTC seconds that are not before the newest stored time."""
-    return max(time.time(), connection.execute(NEWEST).fetchone()[0])
+def _not_before(connection: Connection, now: float) -> float:
+    """Return this time, or the newest stored one if that is later."""
+    return max(now, connection.execute(NEWEST).fetchone()[0])
 
 
 def _write(path: Path, text: str, flags: int = 0) -> None:

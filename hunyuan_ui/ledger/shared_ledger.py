@@ -6,7 +6,6 @@ Source: docs/architecture.md 4 and docs/facts/scale.md 3. Imported only if a dat
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -32,6 +31,7 @@ from hunyuan_ui.ledger.restored_ledger import (
     unfit_reason,
 )
 from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, UNSETTLED, problem_text, to_job
+from hunyuan_ui.ledger.server_time import SHARE_CLOCK, SHARED_CLOCK, ServerTime
 from hunyuan_ui.ledger.shared_stores import AccessStore, CallStore, ListStore
 from hunyuan_ui.ledger.sqlite import want_review
 from hunyuan_ui.ledger.transactions import Replica, TakenOverError
@@ -43,6 +43,7 @@ _RENEW_LEASE: Final = (
     f" VALUES (:id, :name, {NOW}, {NOW}, {NOW}, :hosted, :engine)"
     " ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at,"
     " since = CASE WHEN abs(excluded.seen_at - workers.seen_at) > :lease_s THEN excluded.since ELSE workers.since END"
+    " RETURNING seen_at"
 )
 # A process that just started or reconnected after an outage must not declare others dead before they renew.
 _OVER: Final = (
@@ -80,11 +81,6 @@ _PAUSE: Final = (
     " problem = CASE WHEN :ends THEN NULL ELSE coalesce(excluded.problem, pauses.problem) END, at = excluded.at"
 )
 _PAUSED: Final = f"SELECT at, greatest(until - {NOW}, 0), problem FROM pauses WHERE payer = 'owner'"
-_SHARE_CLOCK: Final = (
-    f"INSERT INTO pauses VALUES ('clock', :until, NULL, {NOW}) ON CONFLICT (payer) DO UPDATE SET"
-    " until = excluded.until, at = excluded.at"
-)
-_SHARED_CLOCK: Final = "SELECT at, until FROM pauses WHERE payer = 'clock'"
 _AHEAD_S: Final = 3600.0  # more than clocks that run differ by, so that only a wrong one is asked about
 _DELETE: Final = "delete"  # of a deleted job: any process may remove its files
 _DELETED_AT_ONCE: Final = 100
@@ -95,6 +91,7 @@ class SharedLedger(Ledger):
 
     Args:
         lease_s: Seconds without a heartbeat after which others take over this process's jobs.
+        now: UTC seconds; the server's clock by default, so that a wrong one of a machine starts no day for all.
     """
 
     is_shared = True
@@ -105,11 +102,12 @@ class SharedLedger(Ledger):
         replica: ReplicaInfo,
         *,
         lease_s: float,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] | None = None,
     ) -> None:
-        clock = database.run(_SHARED_CLOCK)
+        self._time = ServerTime(database.run(f"SELECT {NOW}")[0][0])
+        clock = database.run(SHARED_CLOCK)
         self.clock_set_at = clock[0][0] if clock else 0.0  # by the server's clock, of the last one adopted
-        super().__init__(database, now=now)
+        super().__init__(database, now=now or self._time)
         self._server = database
         self._name = replica.name
         self._serves = {"hosted": replica.hosted, "engine": replica.engine}
@@ -162,7 +160,7 @@ class SharedLedger(Ledger):
                 return False
         want_review(folder, "older")
         with self._transaction("older"):
-            mark_waiting_unknown(self._connection, until=self._sent.last_at)
+            mark_waiting_unknown(self._connection, until=self._sent.last_at, now=self.now())
         self._sent.clear()  # last: after a crash before this line, all is repeated
         return True
 
@@ -219,7 +217,8 @@ class SharedLedger(Ledger):
         """
         with self._leasing:
             if not self._has_left:
-                self._server.run(_RENEW_LEASE, {**self._lease, "name": self._name, **self._serves})
+                values = {**self._lease, "name": self._name, **self._serves}
+                self._time.set(self._server.run(_RENEW_LEASE, values)[0][0])
 
     def check_alike(self) -> None:
         """Refuse to run beside a process that uses another service: each would poll the other's jobs in vain.
@@ -262,7 +261,7 @@ class SharedLedger(Ledger):
         self._sent.read()  # another process of the folder may have requeued one meanwhile
         if sent := [job_id for job_id in job_ids if job_id in self._sent]:
             with self._transaction("mark_sent_unknown"):
-                mark_sent_unknown(self._connection, sent, self.process)
+                mark_sent_unknown(self._connection, sent, self.process, self.now())
 
     def remove_refused(self, job_id: str, visitor: str) -> None:
         """Remove a visitor's queued job of this process, as if it had never been stored."""
@@ -384,7 +383,7 @@ class SharedLedger(Ledger):
             return bytes(read.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()[0])
 
     def _share_clock(self, now: float) -> None:
-        self._connection.execute(_SHARE_CLOCK, {"until": now})
+        self._connection.execute(SHARE_CLOCK, {"until": now})
 
     def _see(self, newest: float) -> None:
         self._adopt_clock(self._connection)  # before this transaction stores a time
@@ -394,7 +393,7 @@ class SharedLedger(Ledger):
         """Follow another process at which the owner has set the clock right: this one's would take it ahead again."""
         if self.now() - self._clock.machine < _AHEAD_S:
             return
-        clock = connection.execute(_SHARED_CLOCK).fetchone()
+        clock = connection.execute(SHARED_CLOCK).fetchone()
         if clock is not None and clock[0] > self.clock_set_at:
             self.clock_set_at, until = clock
             self._clock.start_over(max(until, connection.execute(NEWEST).fetchone()[0]))

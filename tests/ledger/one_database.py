@@ -24,7 +24,7 @@ def opened(tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.
     url, made = postgres_server.url(tmp_path), list[SharedLedger]()
 
     def open_one(
-        name: str = "a", *, places: int = 4, one_each: bool = False, now: Callable[[], float] = time.time
+        name: str = "a", *, places: int = 4, one_each: bool = False, now: Callable[[], float] | None = None
     ) -> SharedLedger:
         made.append(open_shared(url, ReplicaInfo(new_id(), name, places, one_each), now=now))
         made[-1].renew_lease()

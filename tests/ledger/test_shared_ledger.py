@@ -223,6 +223,25 @@ def test_a_job_counts_for_the_day_that_has_begun_at_another_process(opened: Open
     assert shown == [PRICE]
 
 
+@pytest.mark.parametrize("wrong_s", [3 * DAY_S, -3 * DAY_S])
+def test_a_machine_whose_clock_is_wrong_begins_no_day_for_all(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, wrong_s: float
+) -> None:
+    """The day of a limit is the server's."""
+    right = opened("right")
+    before = finished(right)
+    time_s = time.time
+    monkeypatch.setattr(time, "time", lambda: time_s() + wrong_s)
+    wrong = opened("wrong")
+    his = added(wrong)
+    assert 0 <= his.created_at - before.created_at < 60
+    wrong.claim(his.id)
+    wrong.mark_sent_unknown([his.id])
+    wrong.renew_lease()
+    assert abs(wrong.now() - time_s()) < 60
+    assert (wrong.ahead_s, abs(right.now() - time_s()) < 60) == (0, True)
+
+
 def test_two_first_starts_at_once_make_one_set_of_tables(tmp_path: Path, postgres_server: PostgresServer) -> None:
     url, failed = postgres_server.url(tmp_path), list[HunyuanUIError]()
 
