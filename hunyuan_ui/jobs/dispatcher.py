@@ -21,7 +21,7 @@ from hunyuan_ui.jobs.job_run import JobRun
 from hunyuan_ui.jobs.live_job import LiveJob
 from hunyuan_ui.jobs.services import NeedsKeyError, Services
 from hunyuan_ui.jobs.wait_times import PAUSE_CHECK_S, WARMING, backoff_s
-from hunyuan_ui.ledger import TakenOverError, needs_review
+from hunyuan_ui.ledger import TakenOverError
 from hunyuan_ui.settings import Settings
 
 # A stop must end within 10 s, and a v2 submit is answered long before (docs/facts/faults-and-security.md row 56).
@@ -176,7 +176,7 @@ class Dispatcher:
             wait_s: float | None = _HELD_S
             if not await self._hold_for_the_folder():
                 self._end_pause_if_possible()
-                is_unsure = needs_review(self._services.folder.path)
+                is_unsure = self._services.needs_review
                 self._services.pause.review_problem = JobProblem.from_code("ledger_damaged") if is_unsure else None
                 wait_s = self._send_due()
             with suppress(asyncio.TimeoutError):

@@ -16,7 +16,7 @@ from hunyuan_ui.jobs.history_import import HistoryImport
 from hunyuan_ui.jobs.job_view import MOST_USD, EngineState, HistoryState
 from hunyuan_ui.jobs.job_watch import JobWatch
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.ledger import NAMED, Replica, confirm_review, needs_review
+from hunyuan_ui.ledger import NAMED, Replica
 from hunyuan_ui.limits import BREAKER_AFTER, Day, Totals
 from hunyuan_ui.request import clean_text
 from hunyuan_ui.settings import Settings
@@ -75,7 +75,7 @@ class OwnerActions:
         """Whether spending is paused until the owner resumes it."""
         _require_owner(visitor)
         totals: Totals = await self._services.reads(self._services.ledger.totals, "")
-        return totals.bad_streak >= BREAKER_AFTER or needs_review(self._services.folder.path)
+        return totals.bad_streak >= BREAKER_AFTER or self._services.needs_review
 
     async def unknown(self, visitor: Visitor) -> list[Job]:
         """Return the unknown jobs that the owner must settle, oldest first."""
@@ -174,7 +174,7 @@ class OwnerActions:
         """Resume spending after three jobs in a row without a video, or after the ledger was damaged."""
         _require_owner(visitor)
         await self._services.writes.soon(self._services.ledger.mark_reviewed)
-        confirm_review(self._services.folder.path)
+        await self._services.confirm_review()
         log.event("owner.resumed")
         self._dispatcher.recheck_limits()
 

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import anyio
@@ -25,8 +26,10 @@ from hunyuan_ui.jobs.recovery import end_preview
 from hunyuan_ui.jobs.replica_stores import ReplicaAccess, ReplicaCalls, ReplicaLists
 from hunyuan_ui.jobs.services import KEY, Services
 from hunyuan_ui.jobs.wait_times import WARMING
+from hunyuan_ui.ledger import confirm_damage, was_damaged
 from hunyuan_ui.ledger.replica_updates import UNPUBLISHED, Pause, PublishedState, ReplicaRequest, SharedJob
 from hunyuan_ui.ledger.shared_ledger import SharedLedger
+from hunyuan_ui.ledger.shared_stores import ReviewStore
 
 LEASE_RENEWAL_S: Final = 3.0
 TICK_S: Final = 1.0
@@ -78,6 +81,8 @@ class Replicas:
     def __init__(self, services: Services, dispatcher: Dispatcher) -> None:
         ledger = services.ledger
         assert isinstance(ledger, SharedLedger)
+        assert isinstance(ledger.review, ReviewStore)
+        self._review = ledger.review
         self._ledger = ledger
         self._services = services
         self._dispatcher = dispatcher
@@ -213,6 +218,7 @@ class Replicas:
         if time.monotonic() - self._renewed_at >= LEASE_RENEWAL_S:
             await self._renew_lease()
         await self.remove_refused()
+        await self._share_review()
         before = dict(self._dispatcher.live)
         taken = [job_id for job_id, live in before.items() if live.job.status in AT_SERVICE]
         updates = await self._services.reads(self._ledger.updates, taken)
@@ -238,6 +244,15 @@ class Replicas:
         await self.access.recall()
         if self._services.folder.can_write:
             self._deletions.tick()
+
+    async def _share_review(self) -> None:
+        folder, problem = self._services.folder, self._ledger.problem
+        is_unsure = was_damaged(folder.path) or (problem is not None and problem.code == "database_set_back")
+        was_wanted = self._review.is_wanted
+        if await self._services.reads(partial(self._review.exchange, is_unsure=is_unsure)):
+            confirm_damage(folder.path)
+        if was_wanted != self._review.is_wanted:
+            self._dispatcher.recheck_limits()
 
     async def _renew_lease(self) -> None:
         began = time.monotonic()

@@ -27,7 +27,6 @@ from hunyuan_ui.jobs.owner_actions import OwnerActions
 from hunyuan_ui.jobs.recovery import recover
 from hunyuan_ui.jobs.services import Services, build_services
 from hunyuan_ui.jobs.visitor_keys import VisitorKeys, check_key
-from hunyuan_ui.ledger import needs_review
 from hunyuan_ui.limits import Allowance, QueueFacts
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Secret, Settings
@@ -302,7 +301,7 @@ class JobRunner:
         refusal = refusal or (None if self._replicas is None else self._replicas.problem)
         if refusal is not None:
             return JobProblem.of(refusal)
-        if needs_review(self._services.folder.path) and not self.settings.is_preview:
+        if self._services.needs_review and not self.settings.is_preview:
             return JobProblem.from_code("ledger_damaged")
         return self._services.pause.problem
 
@@ -452,7 +451,7 @@ class JobRunner:
         self._services.folder.check_room()
         if not self._is_open:
             raise StorageError("stopping")
-        if job.payer == "owner" and needs_review(self._services.folder.path):
+        if job.payer == "owner" and self._services.needs_review:
             raise StorageError("ledger_damaged")
         if job.payer == "owner":
             self._history.check()

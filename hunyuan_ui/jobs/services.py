@@ -33,6 +33,8 @@ from hunyuan_ui.ledger import (
     Ledger,
     Opened,
     ReplicaInfo,
+    confirm_review,
+    needs_review,
     open_ledger,
     open_shared,
     was_moved,
@@ -190,6 +192,18 @@ class Services:
             log.trouble("library.not_deleted", job=job_id, kind=type(error).__name__)
             return False
         return True
+
+    @property
+    def needs_review(self) -> bool:
+        """Whether past spending is uncertain here or at another process, so that the owner must confirm the budget."""
+        shared = self.ledger.review
+        return needs_review(self.folder.path) or (shared is not None and shared.is_wanted)
+
+    async def confirm_review(self) -> None:
+        """Record for all processes that the owner lets spending continue."""
+        if (shared := self.ledger.review) is not None:
+            await self.reads(shared.confirm)
+        confirm_review(self.folder.path)
 
     @property
     def notice(self) -> JobProblem | None:

@@ -18,10 +18,12 @@ from hunyuan_ui.ledger.sqlite import (
     LOG_NAME,
     MOVED_NAME,
     Opened,
+    confirm_damage,
     confirm_review,
     count_jobs,
     needs_review,
     open_ledger,
+    was_damaged,
     was_moved,
 )
 from hunyuan_ui.ledger.transactions import Replica, TakenOverError
@@ -109,6 +111,7 @@ __all__ = [
     "Replica",
     "ReplicaInfo",
     "TakenOverError",
+    "confirm_damage",
     "confirm_review",
     "count_jobs",
     "count_jobs_at",
@@ -119,5 +122,6 @@ __all__ = [
     "open_copy",
     "open_ledger",
     "open_shared",
+    "was_damaged",
     "was_moved",
 ]

@@ -32,7 +32,7 @@ from hunyuan_ui.ledger.restored_ledger import (
 )
 from hunyuan_ui.ledger.schema import COLUMNS, NEWEST, SELECTED, UNSETTLED, problem_text, to_job
 from hunyuan_ui.ledger.server_time import SHARE_CLOCK, SHARED_CLOCK, ServerTime
-from hunyuan_ui.ledger.shared_stores import AccessStore, CallStore, ListStore
+from hunyuan_ui.ledger.shared_stores import AccessStore, CallStore, ListStore, ReviewStore
 from hunyuan_ui.ledger.sqlite import want_review
 from hunyuan_ui.ledger.transactions import Replica, TakenOverError
 from hunyuan_ui.limits import Totals
@@ -118,6 +118,7 @@ class SharedLedger(Ledger):
         self.calls = CallStore(database, replica.process)
         self.access = AccessStore(database)
         self.lists = ListStore(database, replica.process, lease_s)
+        self.review = ReviewStore(database)
         self._sent = SentIds()
         self._recent_decisions = RecentDecisions()
         self._unfit: StorageError | None = None
@@ -358,7 +359,7 @@ class SharedLedger(Ledger):
     def forget_pause(self) -> None:
         """Delete a pause from when no other process was alive: its reason may long be fixed."""
         alive = f"SELECT 1 FROM workers WHERE id <> :id AND seen_at + :lease_s >= {NOW}"
-        self._server.run(f"DELETE FROM pauses WHERE NOT EXISTS ({alive})", self._lease)
+        self._server.run(f"DELETE FROM pauses WHERE payer <> 'review' AND NOT EXISTS ({alive})", self._lease)
 
     def record_request(self, job_id: str, request: ReplicaRequest | None) -> None:
         """Record a request to whichever process has a job, or that it was done; waits for no writer."""

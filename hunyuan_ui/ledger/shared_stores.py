@@ -68,6 +68,46 @@ class AccessStore:
             connection.execute("DELETE FROM tries WHERE last < ?", (now - _ATTEMPTS_KEPT_S,))
 
 
+_WANT_REVIEW: Final = (
+    f"INSERT INTO pauses VALUES ('review', 1, NULL, {NOW}) ON CONFLICT (payer) DO UPDATE"
+    " SET until = 1, at = excluded.at RETURNING at"
+)
+_CONFIRM_REVIEW: Final = f"UPDATE pauses SET until = 0, at = {NOW} WHERE payer = 'review'"
+
+
+class ReviewStore:
+    """Whether past spending is uncertain for any process, until the owner has confirmed the budget at one of them.
+
+    A process that sent nothing cannot tell that the database was restored to an older state, and would spend again.
+
+    Attributes:
+        is_wanted: Whether it is, as last read.
+    """
+
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
+        self._asked_at = 0.0  # by this process, by the server's clock; 0 if not
+        self.is_wanted = False
+        self.exchange(is_unsure=False)
+
+    def exchange(self, *, is_unsure: bool) -> bool:
+        """Share what this process has found and read the others'; return whether the owner has confirmed it since."""
+        rows = self._database.run("SELECT until, at FROM pauses WHERE payer = 'review'")
+        if is_unsure and not (self._asked_at and rows):
+            self._asked_at = self._database.run(_WANT_REVIEW)[0][0]
+            rows = [(1.0, self._asked_at)]
+        elif self._asked_at and not is_unsure:  # the newer state is back; unless another process has asked since
+            self._database.run("DELETE FROM pauses WHERE payer = 'review' AND until = 1 AND at = ?", (self._asked_at,))
+            self._asked_at = 0.0
+        self.is_wanted = any(until for until, _ in rows)
+        return is_unsure and any(not until and at > self._asked_at for until, at in rows)
+
+    def confirm(self) -> None:
+        """Record for all processes that the owner lets spending continue."""
+        self._database.run(_CONFIRM_REVIEW)
+        self.is_wanted = False
+
+
 ANSWER_KEPT_S: Final = 300.0  # an answer that nobody collects
 CALL_KEPT_S: Final = float(DAY_S)  # longer than any caller waits
 

@@ -208,6 +208,11 @@ def was_damaged(folder: Path) -> bool:
     return (folder / _REVIEW).exists()
 
 
+def confirm_damage(folder: Path) -> None:
+    """Record that the owner lets spending continue after damage."""
+    (folder / _REVIEW).unlink(missing_ok=True)
+
+
 def want_review(folder: Path, why: str) -> None:
     """Block the owner's key until its owner has confirmed the budget.
 
@@ -254,7 +259,7 @@ def confirm_review(folder: Path) -> None:
             with (folder / _CONFIRMED).open("a", encoding="utf-8") as confirmed:
                 confirmed.write(other.read_text(encoding="utf-8", errors="replace"))
             other.unlink()
-        (folder / _REVIEW).unlink(missing_ok=True)
+        confirm_damage(folder)
     except OSError as error:
         raise StorageError("disk_read_only") from error
 

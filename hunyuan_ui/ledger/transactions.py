@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.ledger.clock import TO_THE_PRESENT, LedgerClock
@@ -29,6 +29,15 @@ class Replica(NamedTuple):
     waiting: int
     in_flight: int
     is_this: bool
+
+
+class SharedReview(Protocol):
+    """See `shared_stores.ReviewStore`."""
+
+    is_wanted: bool
+
+    def confirm(self) -> None:
+        """Record for all processes that the owner lets spending continue."""
 
 
 class LedgerTransactions:
@@ -59,6 +68,7 @@ class LedgerTransactions:
         self.is_new = newest == 0.0  # it was opened without a job
 
     is_shared = False  # by several processes, each with its own jobs
+    review: SharedReview | None = None
     process = ""  # id of this one of those
     _room = ""  # condition: a slot for one more job is free
     _own: Mapping[str, Any] = MappingProxyType({})  # columns that assign a job to this process
