@@ -28,6 +28,10 @@ DEFAULT_HISTORY_URL: Final = f"https://api.spotprod.segmind.com{HISTORY}"
 PRIVATE_DAILY_LIMIT_USD: Final = 20.0
 ENGINE_CONCURRENCY: Final = 1  # one GPU makes one video at a time, and jobs in this queue can still be cancelled
 _OURS: Final = ("HUNYUAN_UI_", "SEGMIND_")
+_NARROWING: Final = ("_LIMIT_USD", "_LIMIT", "_VISITOR_DAILY_VIDEOS", "_ACCESS_CODE", "_REQUIRE_LOGIN")
+_LEADS: Final = ("GRADIO", "HY", "UI")  # what people write in place of HUNYUAN_UI
+_SPELT: Final = ("HUNYUAN", "HUNYUANUI", "HUNYUANVIDEO")
+_SPELT_LIKE: Final = 0.8
 _MISSPELT: Final = 0.9  # similarity from which an unknown variable counts as misspelt; `SEGMENT_API_KEY` is below it
 _MOST_NAME: Final = 200  # characters of a variable's name; a longer one is no misspelt one
 # Variables that Kubernetes sets in every container for a service named hunyuan-ui or segmind-something.
@@ -388,10 +392,28 @@ def _check_names(environ: Mapping[str, str]) -> None:
         # A container accepts any variable name, dashes and full-width letters included.
         meant = re.sub(r"[\W_]", "_", unicodedata.normalize("NFKC", name[:_MOST_NAME]).strip().upper())
         is_ours = meant.startswith(_OURS) and not _is_of_a_service(name, environ[name])
-        nearest = difflib.get_close_matches(meant, close, n=1, cutoff=0.0 if is_ours else _MISSPELT)
+        nearest = _narrowing(meant, close) or difflib.get_close_matches(
+            meant, close, n=1, cutoff=0.0 if is_ours else _MISSPELT
+        )
         if is_ours or nearest:
             shown = "".join(filter(str.isprintable, name))[:60]
             raise SettingsError(shown, "unknown", nearest=close[nearest[0]])
+
+
+def _narrowing(meant: str, close: Iterable[str]) -> list[str]:
+    """Return the setting that narrows spending and that a name with another beginning means, if there is one.
+
+    If it were ignored, more could be spent than the owner believes.
+    """
+    head, _, rest = meant.partition("_")
+    is_led = head in _LEADS or bool(difflib.get_close_matches(head, _SPELT, n=1, cutoff=_SPELT_LIKE))
+    bare = rest.removeprefix("UI_") if is_led else meant
+    names = {name.removeprefix("HUNYUAN_UI_"): name for name in close if name.endswith(_NARROWING)}
+    if whole := [name for name in names.values() if meant.endswith(name)]:
+        return whole[:1]
+    if not is_led:  # other programs have access codes, too
+        return [names[bare]] if bare in names and bare.endswith(("_USD", "_VIDEOS")) else []
+    return [names[found] for found in difflib.get_close_matches(bare, names, n=1, cutoff=_SPELT_LIKE)]
 
 
 def _is_of_a_service(name: str, text: str) -> bool:
