@@ -40,7 +40,7 @@ NewJob = Callable[[str, VideoRequest], Job]
 
 RETRY_S: Final = 60.0
 AGAIN_S: Final = (20.0, 40.0, 120.0, 600.0, 1800.0)  # between further readings, after the first that succeeded
-_TRIES_IF_NEW: Final = 10
+_TRIES_IF_KEPT: Final = 10
 FIRST_TRY_S: Final = 1.5  # limit on a start's wait for the first response
 _DEAREST: Final = {"width": 1280, "height": 1280, "video_length": 129, "infer_steps": 70}
 
@@ -55,7 +55,7 @@ class HistoryImport:
     def __init__(self, services: Services, settings: Settings, dispatcher: Dispatcher, new_job: NewJob) -> None:
         self._services = services
         self._is_needed = settings.needs_history
-        self._is_read_if_new = settings.has_history
+        self._can_be_read = settings.has_history
         self._is_wiped_whole = settings.storage == "wiped"
         self._dispatcher = dispatcher
         self._new_job = new_job
@@ -72,10 +72,10 @@ class HistoryImport:
     async def start(self) -> None:
         """Read the history every minute until that succeeds, if it is needed; until then the key is not used.
 
-        An empty ledger may be a deleted one. On a disk that is kept it is more likely a new one, so there the key is
-        used also if the history cannot be read.
+        On a disk that is kept the ledger may be deleted, or an older copy with all that is beside it, which nothing
+        there can tell. It is more likely what it was, so there the key is used also if the history cannot be read.
         """
-        if not self._is_needed and not (self._is_read_if_new and self._services.ledger.is_new):
+        if not self._can_be_read:
             return
         declared = await self._services.reads(self._services.ledger.get, declared_id(self._services.ledger.now()))
         # If today's declared amount still exists, nothing was wiped since.
@@ -159,7 +159,7 @@ class HistoryImport:
                 self._has_tried.set()
             if self._is_read:
                 break
-            if tries == _TRIES_IF_NEW and not self._is_needed:
+            if tries == _TRIES_IF_KEPT and not self._is_needed:
                 return
             await asyncio.sleep(RETRY_S)
         # A request of the last minute before the wipe may be in none of the service's lists yet.

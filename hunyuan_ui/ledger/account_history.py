@@ -22,7 +22,8 @@ _ENDED_AFTER_S: Final = 3600.0  # an older request has been billed, if it ever i
 _IDS: Final = "SELECT id, request_id FROM jobs"
 # A sent job without a request id may be one of those in the history.
 _NAMELESS: Final = (
-    f"SELECT {SELECTED}, deleted_at IS NOT NULL FROM jobs WHERE status IN ('submitting', 'unknown', 'lost')"
+    f"SELECT {SELECTED}, deleted_at IS NOT NULL FROM jobs"
+    " WHERE status IN ('submitting', 'downloading', 'done', 'unknown', 'lost')"
     " AND payer = 'owner' AND request_id IS NULL AND sent_at IS NOT NULL"
 )
 # A failure that was confirmed while the history could not be read may have been charged after all, and an id that only
@@ -32,6 +33,7 @@ _IN_DOUBT: Final = (
     " AND payer = 'owner' AND request_id IS NOT NULL"
 )
 _NAMED: Final = ("status", "updated_at", "ended_at", "request_id", "cost_microusd", "result_url", "problem")
+_TOLD: Final = (JobStatus.SUBMITTING, JobStatus.DOWNLOADING, JobStatus.DONE)
 _CHARGED: Final = (JobStatus.DOWNLOADING, JobStatus.LOST)  # what the history has as charged
 _NAME: Final = f"UPDATE jobs SET {', '.join(f'{name} = :{name}' for name in (*_NAMED, 'notes'))} WHERE id = :id"
 _DECLARE: Final = insert() + replacing(("cost_microusd", "notes", "created_at", "updated_at", "sent_at"))
@@ -66,8 +68,8 @@ def import_history(connection: Connection, found: Iterable[Job], now: float) -> 
                 del doubtful[bare_id(job.request_id or "")]
             else:
                 nameless.remove(same)
-                if same.job.status is JobStatus.SUBMITTING or same.is_deleted:
-                    continue  # its own response is still to come, or its visitor has deleted it
+                if same.job.status in _TOLD or same.is_deleted:
+                    continue  # its own response is still to come or named no id, or its visitor has deleted it
             facts = {name: getattr(stored, name) for name in _NAMED}
             if stored.cost_microusd is None:  # not billed yet, whatever its response named
                 facts["cost_microusd"] = same.job.cost_microusd

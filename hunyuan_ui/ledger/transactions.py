@@ -65,7 +65,6 @@ class LedgerTransactions:
         with self._reading() as read:
             (newest,) = read.execute(NEWEST).fetchone()
         self._clock = LedgerClock(now, steady, newest)
-        self.is_new = newest == 0.0  # it was opened without a job
 
     is_shared = False  # by several processes, each with its own jobs
     review: SharedReview | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from hunyuan_ui.job import OWNER as ACCOUNT
@@ -51,11 +53,32 @@ async def test_three_lives_of_an_emptied_folder_stay_under_the_limit(rig: Rig, s
     assert spent_usd(service) == 2 * COST_USD < LIMIT_USD
 
 
-async def test_a_folder_that_is_there_needs_no_history(rig: Rig, service: PaidService) -> None:
+async def test_an_older_copy_of_the_whole_folder_stays_under_the_limit(rig: Rig, service: PaidService) -> None:
+    """Its own records are as old as its ledger, so that only the service can tell."""
+    await spend(rig, 1)
+    copy = rig.folder.with_name("copy")
+    shutil.copytree(rig.folder, copy)
+    await spend(rig, 1)
+    for _ in range(2):
+        wipe(rig)
+        shutil.copytree(copy, rig.folder)
+        async with rig.running() as runner:
+            await until(lambda: runner._services.pause.history_problem is None)
+            assert await refusal(runner) == "over_daily_limit"
+            await at_rest(runner)
+            assert set(await done(runner)) == set(service.posts())
+    assert spent_usd(service) == 2 * COST_USD < LIMIT_USD
+
+
+async def test_a_folder_that_is_there_counts_nothing_twice(rig: Rig, service: PaidService) -> None:
     await spend(rig, 1)
     before = readings(service)
-    await spend(rig, 1)
-    assert readings(service) == before >= 1
+    async with rig.running() as runner:
+        await visit(runner)
+        await at_rest(runner)
+        assert (await runner.spending()).spent_total_usd == pytest.approx(2 * COST_USD)
+        assert len(await runner.owner.all_jobs(ACCOUNT)) == 2
+    assert readings(service) > before >= 1
     assert spent_usd(service) == 2 * COST_USD
 
 
@@ -72,7 +95,7 @@ async def test_a_new_page_makes_videos_also_where_the_history_cannot_be_read(
 async def test_a_history_that_can_be_read_later_counts_from_then_on(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history_import, "_TRIES_IF_NEW", 10_000)
+    monkeypatch.setattr(history_import, "_TRIES_IF_KEPT", 10_000)
     await spend(rig, 2)
     wipe(rig)
     service.on("GET", LIST, answer(500, {"error": "down"}))
@@ -87,7 +110,7 @@ async def test_a_history_that_can_be_read_later_counts_from_then_on(
 async def test_a_new_page_gives_up_on_a_history_that_is_not_there(
     rig: Rig, service: PaidService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history_import, "_TRIES_IF_NEW", 3)
+    monkeypatch.setattr(history_import, "_TRIES_IF_KEPT", 3)
     service.on("GET", LIST, answer(404, {"error": "not found"}))
     async with rig.running() as runner:
         task = runner._history._task

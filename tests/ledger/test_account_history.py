@@ -58,6 +58,18 @@ def test_a_request_whose_job_was_deleted_is_not_found_again(ledger: Ledger) -> N
     assert ledger.import_history([found("request-1")]) == []
 
 
+@pytest.mark.parametrize("status", [JobStatus.DOWNLOADING, JobStatus.DONE])
+def test_a_video_whose_answer_named_no_request_is_not_found_again(ledger: Ledger, status: JobStatus) -> None:
+    """As of v1 without its header: each start of a public page reads the history."""
+    paid = in_status(ledger, status, sent_at=NOON - 60, cost_microusd=COST)
+    for _ in range(2):
+        assert ledger.import_history([found(prompt=paid.request.prompt, at=NOON)]) == []
+    assert ledger.totals("").total_microusd == COST
+    known = ledger.get(paid.id)
+    assert known is not None
+    assert (known.status, known.request_id) == (status, None)
+
+
 @pytest.mark.parametrize("status", [JobStatus.DOWNLOADING, JobStatus.LOST])
 def test_a_job_that_failed_here_and_was_charged_there_counts(ledger: Ledger, status: JobStatus) -> None:
     failed, deleted = (in_status(ledger, JobStatus.FAILED, request_id=name) for name in ("request-1", "request-2"))
