@@ -182,6 +182,8 @@ class HistoryImport:
             except (EndpointError, StorageError) as error:
                 self._problem = JobProblem.of(error)
                 raise
+            for job in taken:
+                self._dispatcher.drop(job.id)  # queued here until now, or known as it was
             for job in active:
                 if FROM_HISTORY in job.notes and job.id not in self._dispatcher.live and job.id not in elsewhere:
                     self._dispatcher.take(job)

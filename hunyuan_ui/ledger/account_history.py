@@ -17,6 +17,7 @@ FROM_HISTORY: Final = "from_history"  # key in the notes: the job came from the 
 UNTIMED: Final = "is_untimed"  # key in the notes: the history does not name its time
 DECLARED_USD: Final = "said_usd"  # key in the notes: the amount that the owner declared
 
+_CLOCKS_S: Final = 60.0  # by which the service's clock, once converted, may still differ
 _SAME_S: Final = 3600.0  # tolerance for two clocks and a slow POST
 _ENDED_AFTER_S: Final = 3600.0  # an older request has been billed, if it ever is
 _IDS: Final = "SELECT id, request_id FROM jobs"
@@ -26,13 +27,15 @@ _NAMELESS: Final = (
     " WHERE status IN ('submitting', 'downloading', 'done', 'unknown', 'lost')"
     " AND payer = 'owner' AND request_id IS NULL AND sent_at IS NOT NULL"
 )
+# A queued job of a restored older ledger may have been sent since.
+_WAITING: Final = f"SELECT {SELECTED}, deleted_at IS NOT NULL FROM jobs WHERE status = 'queued' AND payer = 'owner'"
 # A failure that was confirmed while the history could not be read may have been charged after all, and an id that only
 # an error named, and that was not known at first, may be the request's.
 _IN_DOUBT: Final = (
     f"SELECT {SELECTED}, deleted_at IS NOT NULL FROM jobs WHERE status IN ('failed', 'unknown')"
     " AND payer = 'owner' AND request_id IS NOT NULL"
 )
-_NAMED: Final = ("status", "updated_at", "ended_at", "request_id", "cost_microusd", "result_url", "problem")
+_NAMED: Final = ("status", "updated_at", "sent_at", "ended_at", "request_id", "cost_microusd", "result_url", "problem")
 _TOLD: Final = (JobStatus.SUBMITTING, JobStatus.DOWNLOADING, JobStatus.DONE)
 _CHARGED: Final = (JobStatus.DOWNLOADING, JobStatus.LOST)  # what the history has as charged
 _NAME: Final = f"UPDATE jobs SET {', '.join(f'{name} = :{name}' for name in (*_NAMED, 'notes'))} WHERE id = :id"
@@ -52,6 +55,7 @@ def import_history(connection: Connection, found: Iterable[Job], now: float) -> 
     for job_id, request_id in connection.execute(_IDS):
         known |= {job_id, *([bare_id(request_id)] if request_id else [])}
     nameless = [one for one in _stored(connection, _NAMELESS) if DECLARED_USD not in one.job.notes]
+    waiting = _stored(connection, _WAITING)
     doubtful = {bare_id(one.job.request_id or ""): one for one in _stored(connection, _IN_DOUBT)}
     taken: list[Job] = []
     for job in found:
@@ -63,14 +67,17 @@ def import_history(connection: Connection, found: Iterable[Job], now: float) -> 
             continue
         known |= names
         stored = replace(job, updated_at=now)
-        if same := doubted or _same(job, nameless):
+        if same := doubted or _same(job, nameless) or _sent_since(job, waiting):
             if same is doubted:
                 del doubtful[bare_id(job.request_id or "")]
+            elif same in waiting:
+                waiting.remove(same)
             else:
                 nameless.remove(same)
                 if same.job.status in _TOLD or same.is_deleted:
                     continue  # its own response is still to come or named no id, or its visitor has deleted it
             facts = {name: getattr(stored, name) for name in _NAMED}
+            facts["sent_at"] = same.job.sent_at or stored.sent_at
             if stored.cost_microusd is None:  # not billed yet, whatever its response named
                 facts["cost_microusd"] = same.job.cost_microusd
             if same.is_deleted:  # only its cost is of use
@@ -133,6 +140,15 @@ def _same(job: Job, nameless: list[_Stored]) -> _Stored | None:
         alike = [other for other in alike if other.apart_s(job) <= _SAME_S]
     # A known prompt makes the match certain; a deleted job may have had any prompt.
     return min(alike, key=lambda other: (other.is_deleted, other.apart_s(job)), default=None)
+
+
+def _sent_since(job: Job, waiting: list[_Stored]) -> _Stored | None:
+    """Return the oldest queued job that asks for the same and was there when this one was sent."""
+    if job.request_id is None or UNTIMED in job.notes or job.sent_at is None:
+        return None
+    latest = job.sent_at + _CLOCKS_S
+    alike = [other for other in waiting if other.asks_for(job.request) and other.job.created_at <= latest]
+    return min(alike, key=lambda other: other.job.created_at, default=None)
 
 
 def _take_off(connection: Connection, found: Job, now: float) -> None:

@@ -7,10 +7,11 @@ import shutil
 import pytest
 
 from hunyuan_ui.job import OWNER as ACCOUNT
+from hunyuan_ui.job import JobStatus
 from hunyuan_ui.jobs import history_import
 from tests.faults.rig import KEY, SHORT_GETS, Rig, until
 from tests.faults.service import COST_USD, LIST, PaidService
-from tests.faults.wiped import LIMIT_USD, PUBLIC, at_rest, done, refusal, service_again, spent_usd, visit, wipe
+from tests.faults.wiped import LIMIT_USD, PUBLIC, at_rest, done, killed, refusal, service_again, spent_usd, visit, wipe
 from tests.raw_service import Reply, answer, silence
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
@@ -68,6 +69,32 @@ async def test_an_older_copy_of_the_whole_folder_stays_under_the_limit(rig: Rig,
             await at_rest(runner)
             assert set(await done(runner)) == set(service.posts())
     assert spent_usd(service) == 2 * COST_USD < LIMIT_USD
+
+
+async def test_a_click_that_waits_in_an_older_copy_and_was_sent_since_is_not_sent_again(
+    rig: Rig, service: PaidService
+) -> None:
+    rig.settings |= {"concurrency": 1}
+    copy = rig.folder.with_name("copy")
+    service.is_held = True
+    async with killed(rig) as runner:
+        await visit(runner)
+        waits = await visit(runner)
+        await until(lambda: len(service.posts()) == 1)
+    shutil.copytree(rig.folder, copy)
+    service.is_held = False
+    async with rig.running() as runner:
+        await at_rest(runner)
+    assert spent_usd(service) == 2 * COST_USD
+    wipe(rig)
+    shutil.copytree(copy, rig.folder)
+    async with rig.running() as runner:
+        await until(lambda: runner._services.pause.history_problem is None)
+        await at_rest(runner)
+        assert set(await done(runner)) == set(service.posts())
+        assert waits in [job.id for job in await runner.owner.all_jobs(ACCOUNT) if job.status is JobStatus.DONE]
+        assert (await runner.spending()).spent_today_usd == pytest.approx(2 * COST_USD)
+    assert spent_usd(service) == 2 * COST_USD
 
 
 async def test_a_folder_that_is_there_counts_nothing_twice(rig: Rig, service: PaidService) -> None:

@@ -58,6 +58,17 @@ def test_a_request_whose_job_was_deleted_is_not_found_again(ledger: Ledger) -> N
     assert ledger.import_history([found("request-1")]) == []
 
 
+def test_a_queued_job_is_what_was_asked_for_since(ledger: Ledger) -> None:
+    first, second = (added(ledger, "a heron") for _ in range(2))
+    added(ledger, "another")
+    (named,) = ledger.import_history([found(at=NOON + 5), found("request-2", at=NOON - HOUR_S)])[:1]
+    assert (named.id, named.status, named.request_id) == (first.id, JobStatus.DOWNLOADING, "request-1")
+    assert (named.sent_at, named.cost_microusd, named.visitor) == (NOON + 5, COST, first.visitor)
+    assert [job.status for job in ledger.active() if job.id == second.id] == [JobStatus.QUEUED]
+    totals = ledger.totals("")
+    assert totals.total_microusd - totals.queued_microusd == 2 * COST
+
+
 @pytest.mark.parametrize("status", [JobStatus.DOWNLOADING, JobStatus.DONE])
 def test_a_video_whose_answer_named_no_request_is_not_found_again(ledger: Ledger, status: JobStatus) -> None:
     """As of v1 without its header: each start of a public page reads the history."""
