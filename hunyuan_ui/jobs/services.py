@@ -197,7 +197,9 @@ class Services:
     def needs_review(self) -> bool:
         """Whether past spending is uncertain here or at another process, so that the owner must confirm the budget."""
         shared = self.ledger.review
-        return needs_review(self.folder.path) or (shared is not None and shared.is_wanted)
+        # What keeps this process itself from the database is told in its own words.
+        is_asked = shared is not None and shared.is_wanted and self.ledger.problem is None
+        return is_asked or needs_review(self.folder.path)
 
     async def confirm_review(self) -> None:
         """Record for all processes that the owner lets spending continue."""
