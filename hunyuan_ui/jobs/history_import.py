@@ -6,12 +6,12 @@ Source: docs/architecture.md 5, "A wiped disk"; docs/facts/segmind-api.md 3.3.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
-from math import ceil
 from typing import Any, Final, TypeVar
 
 from hunyuan_ui import cancellation, log
@@ -41,6 +41,7 @@ NewJob = Callable[[str, VideoRequest], Job]
 RETRY_S: Final = 60.0
 AGAIN_S: Final = (20.0, 40.0, 120.0, 600.0, 1800.0)  # between further readings, after the first that succeeded
 _TRIES_IF_KEPT: Final = 10
+_CLOCKS_S: Final = 60.0  # by which the service's clock, once converted, may still differ
 FIRST_TRY_S: Final = 1.5  # limit on a start's wait for the first response
 _DEAREST: Final = {"width": 1280, "height": 1280, "video_length": 129, "infer_steps": 70}
 
@@ -57,6 +58,7 @@ class HistoryImport:
         self._is_needed = settings.needs_history
         self._can_be_read = settings.has_history
         self._is_wiped_whole = settings.storage == "wiped"
+        self._lost_from, self._lost_until = -math.inf, math.inf  # UTC seconds
         self._dispatcher = dispatcher
         self._new_job = new_job
         self._is_read = False
@@ -73,10 +75,14 @@ class HistoryImport:
         """Read the history every minute until that succeeds, if it is needed; until then the key is not used.
 
         On a disk that is kept the ledger may be deleted, or an older copy with all that is beside it, which nothing
-        there can tell. It is more likely what it was, so there the key is used also if the history cannot be read.
+        there can tell. It is more likely what it was, so there the key is used also if the history cannot be read, and
+        what another program does with the key, before the newest job here or after this start, is left to that one.
         """
         if not self._can_be_read:
             return
+        if not self._is_needed:
+            ledger = self._services.ledger
+            self._lost_from, self._lost_until = ledger.newest_when_opened - _CLOCKS_S, ledger.now() + _CLOCKS_S
         declared = await self._services.reads(self._services.ledger.get, declared_id(self._services.ledger.now()))
         # If today's declared amount still exists, nothing was wiped since.
         if declared is None or not self._is_wiped_whole:
@@ -150,7 +156,7 @@ class HistoryImport:
         while not self._is_read:
             tries += 1
             try:
-                await self.find()
+                await self._to_the_end(self._find(self._may_be_lost))
             except (EndpointError, StorageError) as error:
                 log.trouble("history.unread", code=error.code)
                 if not self._is_needed:
@@ -166,16 +172,19 @@ class HistoryImport:
         for wait_s in AGAIN_S:
             await asyncio.sleep(wait_s)
             try:
-                await self.find()
+                await self._to_the_end(self._find(self._may_be_lost))
             except (EndpointError, StorageError) as error:
                 self._problem = None  # what was read still counts
                 log.trouble("history.unread", code=error.code)
 
-    async def _find(self) -> int:
+    def _may_be_lost(self, past: PastRequest) -> bool:
+        return past.at is None or self._lost_from <= past.at <= self._lost_until
+
+    async def _find(self, is_sought: Callable[[PastRequest], bool] = lambda _: True) -> int:
         async with self._reading:
             self._tried_at = time.monotonic()
             try:
-                taken = await self._take_in(await self._ask())
+                taken = await self._take_in(list(filter(is_sought, await self._ask())))
                 # Includes jobs that an earlier attempt stored although its commit raised.
                 elsewhere = await self._services.reads(self._services.ledger.elsewhere)
                 active = await self._services.reads(self._services.ledger.active)
@@ -228,7 +237,7 @@ class HistoryImport:
         problem = JobProblem.from_code("said_spent")
         # It is not a failed video, so it does not count for the breaker.
         notes = {DECLARED_USD: float(usd), "reviewed": True}
-        return replace(job, status=JobStatus.LOST, cost_microusd=ceil(usd * MICRO), problem=problem, notes=notes)
+        return replace(job, status=JobStatus.LOST, cost_microusd=math.ceil(usd * MICRO), problem=problem, notes=notes)
 
 
 def job_of(past: PastRequest, now: float, new_job: NewJob) -> Job | None:
@@ -273,7 +282,7 @@ def _at_its_cost(job: Job, past: PastRequest) -> Job:
     # An unknown request may have been the most expensive one.
     dearest_usd = expected if past.request else estimate(job.request.model_copy(update=_DEAREST)).cost_usd
     if is_plausible(past.cost, expected) or expected < past.cost <= dearest_usd:
-        return replace(job, cost_microusd=ceil(past.cost * MICRO))
+        return replace(job, cost_microusd=math.ceil(past.cost * MICRO))
     return replace(job, cost_microusd=round(expected * MICRO), notes={**job.notes, NAMED: past.cost})
 
 

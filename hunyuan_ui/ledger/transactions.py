@@ -65,6 +65,7 @@ class LedgerTransactions:
         with self._reading() as read:
             (newest,) = read.execute(NEWEST).fetchone()
         self._clock = LedgerClock(now, steady, newest)
+        self.newest_when_opened = newest  # stored time, UTC seconds; 0 if it was empty
 
     is_shared = False  # by several processes, each with its own jobs
     review: SharedReview | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 
 import pytest
 
@@ -107,6 +108,22 @@ async def test_a_folder_that_is_there_counts_nothing_twice(rig: Rig, service: Pa
         assert len(await runner.owner.all_jobs(ACCOUNT)) == 2
     assert readings(service) > before >= 1
     assert spent_usd(service) == 2 * COST_USD
+
+
+async def test_what_another_program_does_with_the_key_is_left_to_it(rig: Rig, service: PaidService) -> None:
+    """Before the newest job here, and after the start, nothing can have been lost here."""
+    clocks_s = history_import._CLOCKS_S + 30
+    await spend(rig, 1)
+    (ours,) = service.past
+    for name, at in (("before", time.time() - clocks_s), ("after", time.time() + clocks_s)):
+        service.past[name] = {**service.past[ours], "created_at": at}
+        service._keys[name], service._polls[name] = service._keys[ours], service._polls[ours]
+    async with rig.running() as runner:
+        await until(lambda: runner.owner.history_state(ACCOUNT).is_read)
+        assert len(await runner.owner.all_jobs(ACCOUNT)) == 1
+        assert (await runner.spending()).spent_today_usd == pytest.approx(COST_USD)
+        assert await runner.owner.find_videos(ACCOUNT) == 2
+        assert (await runner.spending()).spent_today_usd == pytest.approx(3 * COST_USD)
 
 
 @pytest.mark.parametrize("reply", UNREADABLE)
