@@ -1,4 +1,4 @@
-"""HistoryImport: reads the service's history of the owner's key, where a restart may have wiped the ledger.
+"""HistoryImport: reads the history of the owner's key, where a restart may have wiped the ledger or set it back.
 
 Source: docs/architecture.md 5, "A wiped disk"; docs/facts/segmind-api.md 3.3.
 """
