@@ -5,39 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from hunyuan_ui import checkpoint
 from hunyuan_ui.job import JobStatus
-from hunyuan_ui.jobs import JobRunner, data_folder_watch, dispatcher
-from hunyuan_ui.settings import Secret
+from hunyuan_ui.jobs import JobRunner
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
 from tests.faults.rig import KEY, OWNER, Dialect, Rig, click, ended, next_job_works, until, without_looks
 from tests.faults.service import PaidService
-from tests.postgres_server import PostgresServer, Rows, load_rows, rows_of
+from tests.postgres_server import Rows, load_rows, rows_of
+from tests.scale.separate_folders import rig as rig
+from tests.scale.separate_folders import url as url
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
 
-@pytest.fixture
-def url(tmp_path: Path, postgres_server: PostgresServer) -> str:
-    return postgres_server.url(tmp_path)
-
-
-@pytest.fixture
-def rig(tmp_path: Path, service: PaidService, url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Rig]:
-    """Opens runners on one database, with separate folders."""
-    monkeypatch.setattr(dispatcher, "LOOK_EVERY_S", 0.1)
-    monkeypatch.setattr(data_folder_watch, "LOOK_EVERY_S", 0.1)
+@pytest.fixture(autouse=True)
+def held(service: PaidService) -> None:
     service.is_held = True
-
-    def rig_of(name: str) -> Rig:
-        return Rig(tmp_path / name, service.origin, settings={"daily_limit_usd": 1000.0}, url=Secret(url))
-
-    return rig_of
 
 
 async def rendering(runner: JobRunner) -> str:

@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from hunyuan_ui.errors import StorageError
 from hunyuan_ui.job import JobStatus
-from hunyuan_ui.jobs import JobRunner, data_folder_watch, dispatcher
-from hunyuan_ui.settings import Secret
+from hunyuan_ui.jobs import JobRunner, data_folder_watch
 from tests.faults.conftest import impatient as impatient
 from tests.faults.conftest import service as service
 from tests.faults.rig import OWNER, Rig, click, ended, until
 from tests.faults.service import PaidService
-from tests.postgres_server import PostgresServer, load_rows, rows_of
+from tests.postgres_server import load_rows, rows_of
+from tests.scale.separate_folders import rig as rig
+from tests.scale.separate_folders import url as url
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 
 
-@pytest.fixture
-def url(tmp_path: Path, postgres_server: PostgresServer) -> str:
-    return postgres_server.url(tmp_path)
-
-
-@pytest.fixture
-def rig(tmp_path: Path, service: PaidService, url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Rig]:
-    """Opens runners on one database, with separate folders."""
-    monkeypatch.setattr(dispatcher, "LOOK_EVERY_S", 0.1)
-    monkeypatch.setattr(data_folder_watch, "LOOK_EVERY_S", 0.1)
+@pytest.fixture(autouse=True)
+def written_to_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_folder_watch, "WRITE_EVERY_S", 0.1)
-
-    def rig_of(name: str) -> Rig:
-        return Rig(tmp_path / name, service.origin, settings={"daily_limit_usd": 1000.0}, url=Secret(url))
-
-    return rig_of
 
 
 def problem(runner: JobRunner) -> str | None:
