@@ -110,7 +110,7 @@ async def save(
             await _in_thread(os.fsync, file.fileno())
             checkpoint("part_synced")
         await _in_thread(_unwrap, part)
-        await _in_thread(partial(check, part, is_cut=True) if broken else partial(check, part))
+        await _in_thread(partial(check, part, is_cut=broken is not None))
         is_whole = True
     except MediaError as error:
         if broken is not None:

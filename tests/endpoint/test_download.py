@@ -399,7 +399,7 @@ async def test_a_fetch_that_is_cancelled_while_its_file_is_refused_ends_without_
 ) -> None:
     checking, may_go_on, reported = threading.Event(), threading.Event(), list[dict[str, Any]]()
 
-    def refuse(_: Path) -> None:
+    def refuse(_: Path, **_how: object) -> None:
         checking.set()
         assert may_go_on.wait(10)
         raise MediaError("not_a_video")
