@@ -61,7 +61,7 @@ def restore(folder: Path, path: Path) -> None:
                 check(source)
                 with closing(sqlite3.connect(part, isolation_level=None)) as target:
                     source.backup(target)
-                    mark_waiting_unknown(target)
+                    mark_waiting_unknown(target, time.time())
         except sqlite3.DatabaseError as error:
             trouble = as_storage_error(error)
             if trouble.code == "disk_full":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -212,20 +211,17 @@ def unfit_reason(connection: Connection, sent: SentIds, version: int, missing: i
     return None
 
 
-def mark_waiting_unknown(connection: Connection, *, until: float = math.inf, now: float | None = None) -> None:
+def mark_waiting_unknown(connection: Connection, now: float, *, until: float = math.inf) -> None:
     """Mark as unknown the waiting jobs of an older ledger, which may have been sent since.
 
     Args:
         connection: In a transaction, also one of a server.
+        now: UTC seconds.
         until: Only jobs stored up to this time, UTC seconds.
-        now: UTC seconds, by the machine's clock if None.
     """
     # A preview is free, and may be rendered twice.
     where = "status IN ('queued', 'submitting') AND payer <> 'nobody' AND created_at <= ?"
-    connection.execute(
-        f"{_TO_UNKNOWN} WHERE {where}",
-        (_problem(), _not_before(connection, time.time() if now is None else now), until),
-    )
+    connection.execute(f"{_TO_UNKNOWN} WHERE {where}", (_problem(), _not_before(connection, now), until))
 
 
 def mark_sent_unknown(connection: Connection, job_ids: Collection[str], process: str, now: float) -> None:

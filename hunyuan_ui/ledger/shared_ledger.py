@@ -161,7 +161,7 @@ class SharedLedger(Ledger):
                 return False
         want_review(folder, "older")
         with self._transaction("older"):
-            mark_waiting_unknown(self._connection, until=self._sent.last_at, now=self.now())
+            mark_waiting_unknown(self._connection, self.now(), until=self._sent.last_at)
         self._sent.clear()  # last: after a crash before this line, all is repeated
         return True
 

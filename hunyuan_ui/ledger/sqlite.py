@@ -137,7 +137,7 @@ class SqliteDatabase:
             return False
         want_review(folder, "older")
         with self.transaction("older"):
-            mark_waiting_unknown(self.connection)
+            mark_waiting_unknown(self.connection, time.time())
         self.last_sent.set_back(newest)  # last: after a crash before this line, all is repeated
         return True
 
