@@ -30,7 +30,7 @@ from hunyuan_ui.job import MICRO, Job, JobProblem, JobStatus
 from hunyuan_ui.jobs.dispatcher import Dispatcher
 from hunyuan_ui.jobs.job_view import MOST_USD, HistoryState
 from hunyuan_ui.jobs.services import Services
-from hunyuan_ui.ledger import DECLARED_USD, FROM_HISTORY, NAMED, UNTIMED, declared_id, expected_usd
+from hunyuan_ui.ledger import CLOCKS_S, DECLARED_USD, FROM_HISTORY, NAMED, UNTIMED, declared_id, expected_usd
 from hunyuan_ui.request import VideoRequest
 from hunyuan_ui.settings import Settings
 
@@ -41,7 +41,6 @@ NewJob = Callable[[str, VideoRequest], Job]
 RETRY_S: Final = 60.0
 AGAIN_S: Final = (20.0, 40.0, 120.0, 600.0, 1800.0)  # between further readings, after the first that succeeded
 _TRIES_IF_KEPT: Final = 10
-_CLOCKS_S: Final = 60.0  # by which the service's clock, once converted, may still differ
 FIRST_TRY_S: Final = 1.5  # limit on a start's wait for the first response
 _DEAREST: Final = {"width": 1280, "height": 1280, "video_length": 129, "infer_steps": 70}
 
@@ -82,7 +81,7 @@ class HistoryImport:
             return
         if not self._is_needed:
             ledger = self._services.ledger
-            self._lost_from, self._lost_until = ledger.newest_when_opened - _CLOCKS_S, ledger.now() + _CLOCKS_S
+            self._lost_from, self._lost_until = ledger.newest_when_opened - CLOCKS_S, ledger.now() + CLOCKS_S
         declared = await self._services.reads(self._services.ledger.get, declared_id(self._services.ledger.now()))
         # If today's declared amount still exists, nothing was wiped since.
         if declared is None or not self._is_wiped_whole:

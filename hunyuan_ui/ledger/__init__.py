@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hunyuan_ui.errors import SettingsError
-from hunyuan_ui.ledger.account_history import DECLARED_USD, FROM_HISTORY, UNTIMED, declared_id
+from hunyuan_ui.ledger.account_history import CLOCKS_S, DECLARED_USD, FROM_HISTORY, UNTIMED, declared_id
 from hunyuan_ui.ledger.cost import CHARGED, NAMED, expected_usd
 from hunyuan_ui.ledger.ledger import Ledger
 from hunyuan_ui.ledger.other_ledger import is_spending_elsewhere
@@ -95,6 +95,7 @@ def _packages() -> Generator[None]:
 
 __all__ = [
     "CHARGED",
+    "CLOCKS_S",
     "DATABASE_URL",
     "DECLARED_USD",
     "FILE_NAME",

@@ -17,7 +17,7 @@ FROM_HISTORY: Final = "from_history"  # key in the notes: the job came from the 
 UNTIMED: Final = "is_untimed"  # key in the notes: the history does not name its time
 DECLARED_USD: Final = "said_usd"  # key in the notes: the amount that the owner declared
 
-_CLOCKS_S: Final = 60.0  # by which the service's clock, once converted, may still differ
+CLOCKS_S: Final = 60.0  # by which the service's clock, once converted, may still differ
 _SAME_S: Final = 3600.0  # tolerance for two clocks and a slow POST
 _ENDED_AFTER_S: Final = 3600.0  # an older request has been billed, if it ever is
 _IDS: Final = "SELECT id, request_id FROM jobs"
@@ -146,7 +146,7 @@ def _sent_since(job: Job, waiting: list[_Stored]) -> _Stored | None:
     """Return the oldest queued job that asks for the same and was there when this one was sent."""
     if job.request_id is None or UNTIMED in job.notes or job.sent_at is None:
         return None
-    latest = job.sent_at + _CLOCKS_S
+    latest = job.sent_at + CLOCKS_S
     alike = [other for other in waiting if other.asks_for(job.request) and other.job.created_at <= latest]
     return min(alike, key=lambda other: other.job.created_at, default=None)
 
