@@ -383,10 +383,9 @@ def _check_money(job: Job, service: PaidService) -> None:
 async def test_a_v1_answer_that_breaks_off_is_fetched_by_the_history(rig: Rig, service: PaidService) -> None:
     """Rows 34 and 35 in v1, where the response names a request that the history has."""
     rig.dialect = "v1"
-    headers = {"x-request-id": "known-to-the-history", COST_HEADER: "1.46"}
+    headers = {"x-request-id": "known-to-the-history", COST_HEADER: "1.46", "Content-Length": str(len(MP4))}
     async with rig.running() as runner:
-        length = {"Content-Length": str(len(MP4))}
-        short = answer(200, MP4[:-9], content_type="video/mp4", headers={**headers, **length})
+        short = answer(200, MP4[:-9], content_type="video/mp4", headers=headers)
 
         def act(wire: Any, received: Received) -> None:
             short.act(wire, received)
