@@ -89,5 +89,6 @@ async def test_all_that_start_after_one_has_noticed_wait_for_the_owners_word(
         review = payer._services.ledger.review
         assert review is not None
         await until(lambda: review.is_wanted)
-    async with rig("late").running() as late:
-        assert problem(late) == "ledger_damaged"
+    for name in ("late", "later"):  # each the only one of its time, which begins without the pauses of before
+        async with rig(name).running() as one:
+            assert problem(one) == "ledger_damaged"
